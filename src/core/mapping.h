@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The mapped region of an open file: MAP_SHARED, made at the first access,
+ * larger than the file so that growth never remaps per append, given up at
+ * the last close or when the process runs short of mappings.
+ *
+ * A mapping is embedded in its file, which owns it. A region is counted: it
+ * stays mapped as long as somebody copies from it, also when the mapping has
+ * gone on to a larger one. Any thread.
+ */
+#ifndef MSYNCFS_CORE_MAPPING_H
+#define MSYNCFS_CORE_MAPPING_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "util/lock.h"
+
+struct mapping;
+
+struct region {
+	char *base;
+	size_t length; /* bytes of address space, from file offset 0 */
+	bool writable;
+	_Atomic unsigned refs;
+	_Atomic bool used; /* since the pool's hand came by */
+	struct mapping *owner; /* NULL once detached; pool's lock */
+	TAILQ_ENTRY(region) link; /* pool's lock */
+};
+
+/* All regions of the process; bounds them below vm.max_map_count. */
+struct mapping_pool {
+	struct lock lock; /* protects regions, count */
+	TAILQ_HEAD(, region) regions;
+	unsigned count;
+	unsigned limit;
+};
+
+struct mapping {
+	struct mapping_pool *pool;
+	struct lock lock; /* protects region */
+	struct region *region;
+};
+
+/* limit: the most regions at one time; 0 takes it from vm.max_map_count. */
+void mapping_pool_init(struct mapping_pool *pool, unsigned limit);
+void mapping_pool_fini(struct mapping_pool *pool);
+
+void mapping_init(struct mapping *mapping, struct mapping_pool *pool);
+/* Gives the region up; whoever still uses it keeps it. */
+void mapping_drop(struct mapping *mapping);
+void mapping_fini(struct mapping *mapping);
+
+/*
+ * A counted region that reaches to end (bytes from the file's start) and can
+ * be written if that is asked for, or NULL when none can be had (no address
+ * space, a file system that can't map, a descriptor that can't be read):
+ * the caller then uses pread and pwrite.
+ */
+struct region *mapping_get(struct mapping *mapping, int fd, bool writable,
+			   off_t end);
+void region_put(struct region *region);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The in-memory object of one live inode, and the table of all of them.
+ *
+ * A node exists from the first look-up whose answer the kernel keeps until
+ * the kernel has forgotten every one of them (FUSE_FORGET); the kernel names
+ * it by node_number(). The table is a lock-free hash (liburcu): a look-up
+ * waits for nobody. Every thread that calls here has registered with
+ * node_thread_enter().
+ *
+ *	lookups > 0	in the table, the kernel may name it
+ *	lookups == 0	being removed: no look-up can bring it back; freed
+ *			after a grace period
+ */
+#ifndef MSYNCFS_CORE_NODE_H
+#define MSYNCFS_CORE_NODE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+#include <urcu.h>
+#include <urcu/rculfhash.h>
+
+#include "store/store.h"
+#include "util/lock.h"
+
+struct file;
+struct path_cache;
+
+struct node {
+	struct cds_lfht_node link;
+	struct rcu_head rcu;
+	_Atomic uint64_t lookups;
+	uint64_t ino; /* as shown at the mount */
+
+	struct lock lock; /* protects the next block */
+	struct file *file; /* of a regular file that is open, else NULL */
+	int path_fd; /* O_PATH, cached, else -1 */
+	unsigned path_users;
+	bool path_pinned; /* can't be found again: kept until forgotten */
+	uint64_t stamp; /* contents at the last close; 0: not known */
+	struct node *parent; /* where to find it again without handles, */
+	char *name; /* else both NULL; the parent is counted */
+
+	/* The path cache's lock. */
+	bool path_listed;
+	bool path_used;
+	TAILQ_ENTRY(node) path_link;
+
+	/* Written by the kernel unseen: its attributes can't be cached. */
+	_Atomic bool written_unseen;
+	/* Coarse seconds (clock_coarse) until which attributes are cached. */
+	_Atomic uint32_t attributes_until;
+	mode_t type; /* S_IFMT bits */
+	int32_t id_type;
+	uint8_t id_mount;
+	uint8_t id_length;
+	unsigned char id_bytes[];
+};
+
+struct node_table {
+	struct cds_lfht *hash;
+	struct path_cache *paths;
+	struct node *root;
+	_Atomic uint64_t count;
+};
+
+void node_thread_enter(void);
+void node_thread_leave(void);
+
+/* 0 or -errno. The root is made by the caller with node_get_or_add(). */
+int node_table_init(struct node_table *table, struct path_cache *paths);
+/* Frees every node; no other thread may use the table any more. */
+void node_table_fini(struct node_table *table);
+
+/*
+ * The node of an inode, made if there is none, with one look-up more. parent
+ * and name say where it was found (NULL for the root); they are kept only
+ * for an id by number. NULL: out of memory.
+ */
+struct node *node_get_or_add(struct node_table *table,
+			     const struct store_id *id, const struct stat *st,
+			     struct node *parent, const char *name);
+
+/* The node of an inode if there is one, with one look-up more, else NULL. */
+struct node *node_get(struct node_table *table, const struct store_id *id);
+
+/* Takes count look-ups back; the node is gone with the last. */
+void node_forget(struct node_table *table, struct node *node, uint64_t count);
+
+void node_id(const struct node *node, struct store_id *id);
+
+/* What the kernel calls it. The one place that knows how ids are made. */
+uint64_t node_number(const struct node_table *table, const struct node *node);
+struct node *node_of_number(const struct node_table *table, uint64_t number);
+
+#endif

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Three sources, in this order: the descriptor of the open file; the cached
+ * one; a new one. With handles only directories are cached: as parents they
+ * are needed again and again, while a cached regular file would hold its
+ * space after somebody deletes it in the store.
+ *
+ * The cache is a CLOCK ring over nodes (their path_link). It is entered with
+ * the node's lock held, and evicts by trylock because other nodes' locks
+ * rank the same.
+ */
+#include "core/path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/file.h"
+#include "core/node.h"
+#include "store/store.h"
+#include "util/cleanup.h"
+
+void path_cache_init(struct path_cache *cache, struct store *store,
+		     unsigned limit)
+{
+	*cache = (struct path_cache){
+		.store = store,
+		.limit = limit,
+	};
+	lock_init(&cache->lock);
+	TAILQ_INIT(&cache->nodes);
+}
+
+void path_cache_fini(struct path_cache *cache)
+{
+	lock_fini(&cache->lock);
+}
+
+static void unlist_locked(struct path_cache *cache, struct node *node)
+{
+	if (!node->path_listed)
+		return;
+	TAILQ_REMOVE(&cache->nodes, node, path_link);
+	node->path_listed = false;
+	cache->count--;
+}
+
+/* Takes the descriptor of a node that nobody uses now; -1 if all are used. */
+static int evict_locked(struct path_cache *cache)
+{
+	for (unsigned tries = 2 * cache->count; tries > 0; tries--) {
+		struct node *node = TAILQ_FIRST(&cache->nodes);
+		int fd = -1;
+
+		TAILQ_REMOVE(&cache->nodes, node, path_link);
+		TAILQ_INSERT_TAIL(&cache->nodes, node, path_link);
+		if (node->path_used) {
+			node->path_used = false;
+			continue;
+		}
+		if (!lock_try(&node->lock, lock_rank_node))
+			continue;
+		if (node->path_users == 0 && !node->path_pinned) {
+			fd = node->path_fd;
+			node->path_fd = -1;
+			unlist_locked(cache, node);
+		}
+		lock_drop(&node->lock, lock_rank_node);
+		if (fd >= 0)
+			return fd;
+	}
+	return -1;
+}
+
+/* With the node's lock held: its descriptor counts from now on. */
+static void cache_add(struct path_cache *cache, struct node *node)
+{
+	int evicted = -1;
+
+	lock_take(&cache->lock, lock_rank_path_cache);
+	if (cache->count >= cache->limit)
+		evicted = evict_locked(cache);
+	TAILQ_INSERT_TAIL(&cache->nodes, node, path_link);
+	node->path_listed = true;
+	node->path_used = true;
+	cache->count++;
+	lock_drop(&cache->lock, lock_rank_path_cache);
+	if (evicted >= 0)
+		close(evicted);
+}
+
+/* Where a node was last found, its parent counted; -ESTALE for the root. */
+static int whereabouts(struct node *node, struct node **parent, char **name)
+{
+	int r = -ESTALE;
+
+	lock_take(&node->lock, lock_rank_node);
+	if (node->parent && node->name) {
+		*name = strdup(node->name);
+		*parent = node->parent;
+		r = *name ? 0 : -ENOMEM;
+		if (r == 0)
+			atomic_fetch_add(&node->parent->lookups, 1);
+	}
+	lock_drop(&node->lock, lock_rank_node);
+	return r;
+}
+
+static int open_by_name(struct node_table *table, struct node *node)
+{
+	owned_memory char *name = NULL;
+	owned_fd fd = -1;
+	struct node *parent;
+	struct store_id id;
+	struct store_id own;
+	int r = whereabouts(node, &parent, &name);
+
+	if (r < 0)
+		return r;
+	owned_path at = PATH_NONE;
+	r = path_get(table, parent, &at);
+	if (r == 0) {
+		fd = openat(at.fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		r = fd < 0 ? -errno : 0;
+	}
+	path_put(&at);
+	node_forget(table, parent, 1);
+	if (r < 0)
+		return r == -ENOENT ? -ESTALE : r;
+	r = store_identify(table->paths->store, fd, &id);
+	if (r < 0)
+		return r;
+	node_id(node, &own);
+	if (id.length != own.length ||
+	    memcmp(id.bytes, own.bytes, own.length) != 0)
+		return -ESTALE;
+	return take_fd(&fd);
+}
+
+static int open_path(struct node_table *table, struct node *node)
+{
+	struct store *store = table->paths->store;
+	struct store_id id;
+
+	if (node == table->root) {
+		int fd = openat(store->root_fd, ".", O_PATH | O_CLOEXEC);
+
+		return fd < 0 ? -errno : fd;
+	}
+	if (!store->by_handle)
+		return open_by_name(table, node);
+	node_id(node, &id);
+	return store_open(store, &id, O_PATH);
+}
+
+/* The descriptor that is there already, if any. */
+static bool borrow(struct node *node, struct path *path)
+{
+	bool found = true;
+
+	lock_take(&node->lock, lock_rank_node);
+	if (node->path_fd >= 0) {
+		node->path_users++;
+		node->path_used = true;
+		*path = (struct path){ .fd = node->path_fd, .node = node };
+	} else if (node->file) {
+		file_hold(node->file);
+		*path = (struct path){
+			.fd = file_descriptor(node->file),
+			.file = node->file,
+		};
+	} else {
+		found = false;
+	}
+	lock_drop(&node->lock, lock_rank_node);
+	return found;
+}
+
+/* Makes fd the node's cached descriptor, or drops it if there is one now. */
+static void lend(struct path_cache *cache, struct node *node, int fd,
+		 struct path *path)
+{
+	int spare = -1;
+
+	lock_take(&node->lock, lock_rank_node);
+	if (node->path_fd >= 0) {
+		spare = fd;
+	} else {
+		node->path_fd = fd;
+		cache_add(cache, node);
+	}
+	node->path_users++;
+	*path = (struct path){ .fd = node->path_fd, .node = node };
+	lock_drop(&node->lock, lock_rank_node);
+	if (spare >= 0)
+		close(spare);
+}
+
+int path_get(struct node_table *table, struct node *node, struct path *path)
+{
+	struct path_cache *cache = table->paths;
+	int fd;
+
+	if (borrow(node, path))
+		return 0;
+	fd = open_path(table, node);
+	if (fd < 0)
+		return fd;
+	if (S_ISDIR(node->type) || !cache->store->by_handle)
+		lend(cache, node, fd, path);
+	else
+		*path = (struct path){ .fd = fd };
+	return 0;
+}
+
+void path_put(struct path *path)
+{
+	if (path->node) {
+		lock_take(&path->node->lock, lock_rank_node);
+		path->node->path_users--;
+		lock_drop(&path->node->lock, lock_rank_node);
+	} else if (path->file) {
+		file_release(path->file);
+	} else if (path->fd >= 0) {
+		close(path->fd);
+	}
+	*path = (struct path)PATH_NONE;
+}
+
+void path_pin(struct path_cache *cache, struct node *node, int fd)
+{
+	int spare = fd;
+
+	lock_take(&node->lock, lock_rank_node);
+	if (node->path_fd < 0) {
+		node->path_fd = fd;
+		spare = -1;
+	} else if (node->path_listed) {
+		lock_take(&cache->lock, lock_rank_path_cache);
+		unlist_locked(cache, node);
+		lock_drop(&cache->lock, lock_rank_path_cache);
+	}
+	node->path_pinned = true;
+	lock_drop(&node->lock, lock_rank_node);
+	if (spare >= 0)
+		close(spare);
+}
+
+void path_moved(struct node_table *table, struct node *node,
+		struct node *parent, const char *name)
+{
+	struct node *left = NULL;
+	char *copy;
+
+	if (node->id_type != STORE_ID_BY_NUMBER || !parent)
+		return;
+	copy = strdup(name);
+	if (!copy)
+		return; /* found under the old name, or ESTALE */
+	lock_take(&node->lock, lock_rank_node);
+	if (node->parent != parent) {
+		left = node->parent;
+		atomic_fetch_add(&parent->lookups, 1);
+		node->parent = parent;
+	}
+	free(node->name);
+	node->name = copy;
+	if (node->path_pinned) {
+		node->path_pinned = false;
+		cache_add(table->paths, node);
+	}
+	lock_drop(&node->lock, lock_rank_node);
+	if (left)
+		node_forget(table, left, 1);
+}
+
+void path_forget(struct path_cache *cache, struct node *node)
+{
+	/*
+	 * No lock of the node: nobody else can reach it but an eviction that
+	 * found it in the list, and that holds the cache's lock.
+	 */
+	lock_take(&cache->lock, lock_rank_path_cache);
+	unlist_locked(cache, node);
+	lock_drop(&cache->lock, lock_rank_path_cache);
+	if (node->path_fd >= 0)
+		close(node->path_fd);
+	node->path_fd = -1;
+}

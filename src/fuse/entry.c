@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Attributes are not cached
+ * - for a file with setuid or setgid bits: every exec then asks for the mode
+ *   (fuse_permission() refreshes what has timed out), so bits that a write
+ *   has cleared in the store are never acted on;
+ * - for a file that is open for writing on the kernel path: a mapped write
+ *   moves its times unseen.
+ */
+#include "fuse/entry.h"
+
+#include <fcntl.h>
+#include <math.h>
+
+#include "os/clock.h"
+#include "util/cleanup.h"
+
+static uint32_t seconds_now(void)
+{
+	return (uint32_t)(clock_coarse() / 1000000000);
+}
+
+double entry_attr_timeout(struct filesystem *fs, struct node *node,
+			  const struct stat *st)
+{
+	double timeout = fs->settings.attr_timeout;
+	double until = (double)seconds_now() + timeout + 1;
+
+	if (S_ISREG(st->st_mode) && (st->st_mode & (S_ISUID | S_ISGID)))
+		return 0;
+	if (node->written_unseen)
+		return 0;
+	if (timeout > 0)
+		node->attributes_until =
+			until < UINT32_MAX ? (uint32_t)ceil(until) :
+					     UINT32_MAX;
+	return timeout;
+}
+
+int entry_of_descriptor(struct filesystem *fs, int fd, struct node *parent,
+			const char *name, struct fuse_entry_param *entry)
+{
+	struct store_id id;
+	struct node *node;
+	int r;
+
+	*entry = (struct fuse_entry_param){ 0 };
+	if (fstat(fd, &entry->attr) < 0)
+		return -errno;
+	r = store_identify(&fs->store, fd, &id);
+	if (r < 0)
+		return r;
+	node = node_get_or_add(&fs->nodes, &id, &entry->attr, parent, name);
+	if (!node)
+		return -ENOMEM;
+	entry->attr.st_ino = node->ino;
+	entry->ino = node_number(&fs->nodes, node);
+	entry->attr_timeout = entry_attr_timeout(fs, node, &entry->attr);
+	entry->entry_timeout = fs->settings.entry_timeout;
+	return 0;
+}
+
+int entry_find(struct filesystem *fs, int parent_fd, struct node *parent,
+	       const char *name, struct fuse_entry_param *entry)
+{
+	owned_fd fd = openat(parent_fd, name,
+			     O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return entry_of_descriptor(fs, fd, parent, name, entry);
+}
+
+void entry_drop(struct filesystem *fs, const struct fuse_entry_param *entry)
+{
+	node_forget(&fs->nodes, node_of_number(&fs->nodes, entry->ino), 1);
+}
+
+void entry_invalidate_attributes(struct session *session, struct node *node)
+{
+	struct filesystem *fs = session_filesystem(session);
+
+	node->attributes_until = 0;
+	/* -ENOENT: the kernel has none. A negative offset leaves the pages. */
+	(void)fuse_lowlevel_notify_inval_inode(session_fuse(session),
+					       node_number(&fs->nodes, node),
+					       -1, 0);
+}
+
+void entry_expire_attributes(struct session *session, struct node *node)
+{
+	if (node->attributes_until > seconds_now())
+		entry_invalidate_attributes(session, node);
+}

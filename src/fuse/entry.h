@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From an inode of the store to what the kernel is told of it: its node, its
+ * attributes, and how long both may be cached. Any thread.
+ */
+#ifndef MSYNCFS_FUSE_ENTRY_H
+#define MSYNCFS_FUSE_ENTRY_H
+
+#include <errno.h>
+
+#include "fuse/fuse.h"
+
+/* Fills *entry for what fd (O_PATH) is, found as name in parent. One look-up
+ * more. 0 or -errno. */
+int entry_of_descriptor(struct filesystem *fs, int fd, struct node *parent,
+			const char *name, struct fuse_entry_param *entry);
+
+/* The same by name, relative to parent's descriptor. */
+int entry_find(struct filesystem *fs, int parent_fd, struct node *parent,
+	       const char *name, struct fuse_entry_param *entry);
+
+/* Takes one look-up back. */
+void entry_drop(struct filesystem *fs, const struct fuse_entry_param *entry);
+
+/* How long the kernel may keep attributes, in seconds; notes that it does. */
+double entry_attr_timeout(struct filesystem *fs, struct node *node,
+			  const struct stat *st);
+
+/* Tells the kernel that cached attributes of a node are out of date. */
+void entry_invalidate_attributes(struct session *session, struct node *node);
+
+/* The same if it may have any cached. */
+void entry_expire_attributes(struct session *session, struct node *node);
+
+#endif

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Attributes of an inode and of the file system. The kernel has decided what
+ * the caller may change, also which setgid bit a chmod may keep; what it
+ * leaves to us (KILLPRIV_V2) is that truncation and chown clear setuid,
+ * setgid and capabilities as the caller's rights demand. The store's file
+ * system does that itself when it is asked with those rights.
+ */
+#include <fcntl.h>
+#include <sys/statvfs.h>
+
+#include "core/file.h"
+#include "fuse/entry.h"
+#include "fuse/reply.h"
+#include "fuse/request.h"
+#include "util/cleanup.h"
+
+#define SET_OWNER (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)
+#define SET_TIMES                                        \
+	(FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME |     \
+	 FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW)
+
+static void reply_attributes(fuse_req_t req, struct node *node, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0) {
+		reply_status(req, -errno);
+		return;
+	}
+	st.st_ino = node->ino;
+	fuse_reply_attr(req, &st,
+			entry_attr_timeout(filesystem_of(req), node, &st));
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t number,
+		       struct fuse_file_info *fi)
+{
+	struct filesystem *fs = filesystem_of(req);
+	struct node *node = node_of_number(&fs->nodes, number);
+	owned_path path = PATH_NONE;
+	int r = path_get(&fs->nodes, node, &path);
+
+	(void)fi;
+	if (r < 0)
+		reply_status(req, r);
+	else
+		reply_attributes(req, node, path.fd);
+	/* The next write is to be seen as a change, within one tick too. */
+	if (S_ISREG(node->type))
+		file_times_set(node);
+}
+
+static int set_mode(int fd, mode_t mode)
+{
+	struct store_path path = store_path_of(fd);
+
+	if (credentials_restore() < 0)
+		return -EPERM;
+	return chmod(path.text, mode & 07777) < 0 ? -errno : 0;
+}
+
+static int set_owner(int fd, const struct stat *attr, int what)
+{
+	uid_t uid = what & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1;
+	gid_t gid = what & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1;
+	int r = credentials_assume_with_groups(&current_request.caller);
+
+	if (r == 0 && fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
+		r = -errno;
+	return r;
+}
+
+static int set_size(int fd, off_t size)
+{
+	struct store_path path = store_path_of(fd);
+	int r = credentials_assume_for_write(&current_request.caller);
+
+	if (r == 0 && truncate(path.text, size) < 0)
+		r = -errno;
+	return r;
+}
+
+static struct timespec time_to_set(int what, int set, int now,
+				   struct timespec value)
+{
+	if (what & now)
+		value.tv_nsec = UTIME_NOW;
+	else if (!(what & set))
+		value.tv_nsec = UTIME_OMIT;
+	return value;
+}
+
+static int set_times(int fd, const struct stat *attr, int what)
+{
+	struct store_path path = store_path_of(fd);
+	struct timespec times[2] = {
+		time_to_set(what, FUSE_SET_ATTR_ATIME,
+			    FUSE_SET_ATTR_ATIME_NOW, attr->st_atim),
+		time_to_set(what, FUSE_SET_ATTR_MTIME,
+			    FUSE_SET_ATTR_MTIME_NOW, attr->st_mtim),
+	};
+
+	/* Linux before 5.8 doesn't take AT_EMPTY_PATH here. */
+	return utimensat(AT_FDCWD, path.text, times, 0) < 0 ? -errno : 0;
+}
+
+static int set_attributes(int fd, const struct stat *attr, int what)
+{
+	int r = 0;
+
+	if (what & FUSE_SET_ATTR_MODE)
+		r = set_mode(fd, attr->st_mode);
+	if (r == 0 && (what & SET_OWNER))
+		r = set_owner(fd, attr, what);
+	if (r == 0 && (what & FUSE_SET_ATTR_SIZE))
+		r = set_size(fd, attr->st_size);
+	if (r == 0 && (what & SET_TIMES))
+		r = set_times(fd, attr, what);
+	return r;
+}
+
+static void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr,
+		       int what, struct fuse_file_info *fi)
+{
+	struct filesystem *fs = filesystem_of(req);
+	struct node *node = node_of_number(&fs->nodes, number);
+	owned_path path = PATH_NONE;
+	int r = path_get(&fs->nodes, node, &path);
+
+	(void)fi;
+	if (r == 0)
+		r = set_attributes(path.fd, attr, what);
+	if (S_ISREG(node->type))
+		file_times_set(node);
+	if (r < 0)
+		reply_status(req, r);
+	else
+		reply_attributes(req, node, path.fd);
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t number)
+{
+	struct filesystem *fs = filesystem_of(req);
+	struct statvfs st;
+	owned_path path = PATH_NONE;
+	int r = path_get(&fs->nodes, node_of_number(&fs->nodes, number),
+			 &path);
+
+	if (r == 0 && fstatvfs(path.fd, &st) < 0)
+		r = -errno;
+	if (r < 0)
+		reply_status(req, r);
+	else
+		fuse_reply_statfs(req, &st);
+}
+
+void ops_attr_add(struct fuse_lowlevel_ops *ops)
+{
+	ops->getattr = op_getattr;
+	ops->setattr = op_setattr;
+	ops->statfs = op_statfs;
+}

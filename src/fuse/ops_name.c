@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Names: look them up, make, link, move and remove them. The kernel has
+ * checked permissions (default_permissions) and holds the directory's lock.
+ *
+ * An inode that loses its last name can't be opened by handle any more, but
+ * may still be somebody's working directory or O_PATH descriptor. So it is
+ * opened before (struct doomed) and pinned until the kernel forgets it.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fuse/entry.h"
+#include "fuse/reply.h"
+#include "fuse/request.h"
+#include "os/credentials.h"
+#include "util/cleanup.h"
+
+static struct node *node_of(fuse_req_t req, fuse_ino_t number)
+{
+	return node_of_number(&filesystem_of(req)->nodes, number);
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct filesystem *fs = filesystem_of(req);
+	struct node *directory = node_of(req, parent);
+	struct fuse_entry_param entry;
+	owned_path path = PATH_NONE;
+	int r = path_get(&fs->nodes, directory, &path);
+
+	if (r == 0)
+		r = entry_find(fs, path.fd, directory, name, &entry);
+	path_put(&path);
+	if (r == -ENOENT && fs->settings.negative_timeout > 0) {
+		entry = (struct fuse_entry_param){
+			.entry_timeout = fs->settings.negative_timeout,
+		};
+		r = 0;
+	}
+	reply_entry(req, r, &entry);
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t number, uint64_t count)
+{
+	node_forget(&filesystem_of(req)->nodes, node_of(req, number), count);
+	fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count,
+			    struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		node_forget(&filesystem_of(req)->nodes,
+			    node_of(req, forgets[i].ino), forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t number)
+{
+	char target[PATH_MAX + 1];
+	owned_path path = PATH_NONE;
+	int r = path_get(&filesystem_of(req)->nodes, node_of(req, number),
+			 &path);
+	ssize_t n = -1;
+
+	if (r == 0) {
+		n = readlinkat(path.fd, "", target, sizeof(target));
+		if (n < 0)
+			r = -errno;
+		else if ((size_t)n == sizeof(target))
+			r = -ENAMETOOLONG;
+	}
+	path_put(&path);
+	if (r < 0) {
+		reply_status(req, r);
+		return;
+	}
+	target[n] = '\0';
+	fuse_reply_readlink(req, target);
+}
+
+/* ---- making ------------------------------------------------------------ */
+
+/* A setgid bit in the mode is kept for members of the group only. */
+static int assume_maker(mode_t mode, mode_t mask)
+{
+	const struct caller *caller = &current_request.caller;
+
+	credentials_umask(mask);
+	if (mode & S_ISGID)
+		return credentials_assume_with_groups(caller);
+	return credentials_assume(caller);
+}
+
+struct making {
+	mode_t mode;
+	dev_t device;
+	const char *target; /* of a symbolic link, else NULL */
+};
+
+static int make_at(int fd, const char *name, const struct making *what)
+{
+	int r;
+
+	if (what->target)
+		r = symlinkat(what->target, fd, name);
+	else if (S_ISDIR(what->mode))
+		r = mkdirat(fd, name, what->mode & ~(mode_t)S_IFMT);
+	else
+		r = mknodat(fd, name, what->mode, what->device);
+	return r < 0 ? -errno : 0;
+}
+
+static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
+		 const struct making *what)
+{
+	struct filesystem *fs = filesystem_of(req);
+	struct node *directory = node_of(req, parent);
+	struct fuse_entry_param entry;
+	owned_path path = PATH_NONE;
+	int r = path_get(&fs->nodes, directory, &path);
+
+	if (r == 0)
+		r = assume_maker(what->mode, fuse_req_ctx(req)->umask);
+	if (r == 0)
+		r = make_at(path.fd, name, what);
+	if (r == 0)
+		r = entry_find(fs, path.fd, directory, name, &entry);
+	path_put(&path);
+	reply_entry(req, r, &entry);
+}
+
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
+		     mode_t mode, dev_t device)
+{
+	make(req, parent, name,
+	     &(struct making){ .mode = mode, .device = device });
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name,
+		     mode_t mode)
+{
+	make(req, parent, name, &(struct making){ .mode = mode | S_IFDIR });
+}
+
+static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
+		       const char *name)
+{
+	make(req, parent, name, &(struct making){ .target = target });
+}
+
+static int link_to(struct filesystem *fs, struct node *node,
+		   struct node *directory, const char *name,
+		   struct fuse_entry_param *entry)
+{
+	owned_path from = PATH_NONE;
+	owned_path into = PATH_NONE;
+	int r = path_get(&fs->nodes, node, &from);
+
+	if (r == 0)
+		r = path_get(&fs->nodes, directory, &into);
+	if (r < 0)
+		return r;
+	struct store_path source = store_path_of(from.fd);
+	if (linkat(AT_FDCWD, source.text, into.fd, name,
+		   AT_SYMLINK_FOLLOW) < 0)
+		return -errno;
+	return entry_find(fs, into.fd, directory, name, entry);
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t number, fuse_ino_t parent,
+		    const char *name)
+{
+	struct fuse_entry_param entry;
+	int r = credentials_restore();
+
+	if (r == 0)
+		r = link_to(filesystem_of(req), node_of(req, number),
+			    node_of(req, parent), name, &entry);
+	reply_entry(req, r, &entry);
+}
+
+/* ---- removing and moving ----------------------------------------------- */
+
+struct doomed {
+	int fd;
+	struct node *node; /* one look-up held; NULL: not known to anyone */
+};
+
+static void doomed_find(struct filesystem *fs, int parent_fd, const char *name,
+			struct doomed *doomed)
+{
+	struct store_id id;
+
+	doomed->node = NULL;
+	doomed->fd = openat(parent_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (doomed->fd < 0)
+		return;
+	if (store_identify(&fs->store, doomed->fd, &id) == 0)
+		doomed->node = node_get(&fs->nodes, &id);
+}
+
+/* removed: the name is gone, and perhaps the inode with it. */
+static void doomed_settle(struct filesystem *fs, struct doomed *doomed,
+			  bool removed)
+{
+	struct stat st;
+
+	if (removed && doomed->node && fstat(doomed->fd, &st) == 0 &&
+	    (st.st_nlink == 0 || !fs->store.by_handle)) {
+		path_pin(&fs->paths, doomed->node, doomed->fd);
+		doomed->fd = -1;
+	}
+	if (doomed->node)
+		node_forget(&fs->nodes, doomed->node, 1);
+	if (doomed->fd >= 0)
+		close(doomed->fd);
+}
+
+static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name,
+			int flags)
+{
+	struct filesystem *fs = filesystem_of(req);
+	struct doomed doomed = { .fd = -1 };
+	owned_path path = PATH_NONE;
+	int r = path_get(&fs->nodes, node_of(req, parent), &path);
+
+	if (r == 0) {
+		doomed_find(fs, path.fd, name, &doomed);
+		if (unlinkat(path.fd, name, flags) < 0)
+			r = -errno;
+		doomed_settle(fs, &doomed, r == 0);
+	}
+	path_put(&path);
+	reply_status(req, r);
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	remove_name(req, parent, name, 0);
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	remove_name(req, parent, name, AT_REMOVEDIR);
+}
+
+/* Nodes that are found by name learn their new one. */
+static void note_name(struct filesystem *fs, int parent_fd,
+		      struct node *directory, const char *name)
+{
+	struct fuse_entry_param entry;
+
+	if (fs->store.by_handle)
+		return;
+	if (entry_find(fs, parent_fd, directory, name, &entry) == 0)
+		entry_drop(fs, &entry);
+}
+
+static int rename_between(struct filesystem *fs, struct node *from,
+			  const char *name, struct node *to,
+			  const char *new_name, unsigned flags)
+{
+	struct doomed doomed = { .fd = -1 };
+	owned_path source = PATH_NONE;
+	owned_path target = PATH_NONE;
+	int r = path_get(&fs->nodes, from, &source);
+
+	if (r == 0)
+		r = path_get(&fs->nodes, to, &target);
+	if (r < 0)
+		return r;
+	if (flags == 0)
+		doomed_find(fs, target.fd, new_name, &doomed);
+	if (renameat2(source.fd, name, target.fd, new_name, flags) < 0)
+		r = -errno;
+	doomed_settle(fs, &doomed, r == 0);
+	if (r == 0) {
+		note_name(fs, target.fd, to, new_name);
+		if (flags & RENAME_EXCHANGE)
+			note_name(fs, source.fd, from, name);
+	}
+	return r;
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+		      fuse_ino_t new_parent, const char *new_name,
+		      unsigned flags)
+{
+	reply_status(req, rename_between(filesystem_of(req),
+					 node_of(req, parent), name,
+					 node_of(req, new_parent), new_name,
+					 flags));
+}
+
+void ops_name_add(struct fuse_lowlevel_ops *ops)
+{
+	ops->lookup = op_lookup;
+	ops->forget = op_forget;
+	ops->forget_multi = op_forget_multi;
+	ops->readlink = op_readlink;
+	ops->mknod = op_mknod;
+	ops->mkdir = op_mkdir;
+	ops->symlink = op_symlink;
+	ops->link = op_link;
+	ops->unlink = op_unlink;
+	ops->rmdir = op_rmdir;
+	ops->rename = op_rename;
+}

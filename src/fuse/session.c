@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The main thread waits for signals; workers serve.
+ *
+ *	mounted		libfuse has mounted, nobody serves yet
+ *	serving		INIT was answered, a stat of the mountpoint too
+ *	closing		SIGTERM: a thread writes back what programs have
+ *			dirtied in mapped files (syncfs of the mount, which
+ *			needs the workers), then detaches the mount
+ *	ended		the workers saw ENODEV, or were stopped because files
+ *			were still open a while after the mount was detached
+ *
+ * In every case the store is synced last.
+ */
+#include "fuse/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "fuse/counters.h"
+#include "fuse/fuse.h"
+#include "fuse/handshake.h"
+#include "fuse/request.h"
+#include "fuse/wire.h"
+#include "fuse/workers.h"
+#include "os/credentials.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+#define OVERLAYFS_MAGIC 0x794c7630
+#define MAX_WRITE (1u << 20)
+#define MAX_BACKGROUND 256
+/* After the mount was detached, for programs that still have files open. */
+#define LINGER_MS 1000
+/* For workers that wait for the store's device. */
+#define STOP_MS 10000
+
+struct session {
+	struct filesystem *fs;
+	struct session_settings settings;
+	struct fuse_session *fuse;
+	struct handshake handshake;
+	struct workers workers;
+	_Atomic bool initialised;
+	bool serving;
+	bool closing;
+	bool mounted;
+	dev_t device; /* of the mounted root, while serving */
+};
+
+struct filesystem *session_filesystem(struct session *session)
+{
+	return session->fs;
+}
+
+struct handshake *session_handshake(struct session *session)
+{
+	return &session->handshake;
+}
+
+struct fuse_session *session_fuse(struct session *session)
+{
+	return session->fuse;
+}
+
+/* ---- requests ---------------------------------------------------------- */
+
+static void want_if_capable(struct fuse_conn_info *conn, unsigned flags)
+{
+	conn->want |= conn->capable & flags;
+}
+
+static void op_init(void *context, struct fuse_conn_info *conn)
+{
+	(void)context;
+	/*
+	 * Locks stay the kernel's own. Splicing would copy through pipes what
+	 * goes straight from the mapping. KILLPRIV, the older protocol, would
+	 * have every write clear setuid, also root's.
+	 */
+	conn->want &= ~(unsigned)(FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
+				  FUSE_CAP_SPLICE_READ |
+				  FUSE_CAP_SPLICE_WRITE |
+				  FUSE_CAP_SPLICE_MOVE |
+				  FUSE_CAP_AUTO_INVAL_DATA |
+				  FUSE_CAP_WRITEBACK_CACHE |
+				  FUSE_CAP_HANDLE_KILLPRIV);
+	want_if_capable(conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
+				      FUSE_CAP_ATOMIC_O_TRUNC |
+				      FUSE_CAP_PARALLEL_DIROPS |
+				      FUSE_CAP_READDIRPLUS |
+				      FUSE_CAP_READDIRPLUS_AUTO |
+				      FUSE_CAP_CACHE_SYMLINKS |
+				      FUSE_CAP_DONT_MASK |
+				      FUSE_CAP_POSIX_ACL | FUSE_CAP_IOCTL_DIR);
+	conn->max_write = MAX_WRITE;
+	conn->max_background = MAX_BACKGROUND;
+	conn->congestion_threshold = MAX_BACKGROUND * 3 / 4;
+}
+
+static const struct fuse_lowlevel_ops *operations(void)
+{
+	static struct fuse_lowlevel_ops ops = { .init = op_init };
+
+	ops_name_add(&ops);
+	ops_attr_add(&ops);
+	ops_dir_add(&ops);
+	ops_file_add(&ops);
+	ops_xattr_add(&ops);
+	return &ops;
+}
+
+static void serve(void *context, void *message, size_t size)
+{
+	struct session *session = context;
+	const struct wire_in_header *header = message;
+	struct fuse_buf buffer = { .mem = message, .size = size };
+	uint32_t opcode;
+
+	if (request_parse(message, size) < 0) {
+		log_error("a request of %zu bytes is too short", size);
+		return;
+	}
+	opcode = header->opcode;
+	counters_add(opcode);
+	log_debug("%s of %llu", counters_name(opcode),
+		  (unsigned long long)header->nodeid);
+	if (opcode == WIRE_TMPFILE) {
+		ops_tmpfile(session, header->nodeid, header + 1,
+			    size - sizeof(*header));
+		return;
+	}
+	fuse_session_process_buf(session->fuse, &buffer);
+	if (opcode == WIRE_INIT) {
+		session->initialised = true;
+		kill(getpid(), workers_signal());
+	}
+}
+
+/* ---- mounting ---------------------------------------------------------- */
+
+/* What libfuse says is kept for the message of the one who called it. */
+static char libfuse_said[256];
+
+__attribute__((format(printf, 2, 0))) static void
+take_message(enum fuse_log_level level, const char *format, va_list arguments)
+{
+	char line[sizeof(libfuse_said)];
+	size_t length;
+
+	vsnprintf(line, sizeof(line), format, arguments);
+	length = strcspn(line, "\n");
+	line[length] = '\0';
+	if (level <= FUSE_LOG_ERR)
+		memcpy(libfuse_said, line, sizeof(libfuse_said));
+	log_debug("libfuse: %s", line);
+}
+
+static int mount_by_libfuse(struct session *session, char *error,
+			    size_t error_size)
+{
+	const struct session_settings *settings = &session->settings;
+	char *arguments[] = { (char *)"msyncfs", (char *)"-o",
+			      (char *)settings->mount_options, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(3, arguments);
+
+	fuse_set_log_func(take_message);
+	session->fuse = fuse_session_new(&args, operations(),
+					 sizeof(struct fuse_lowlevel_ops),
+					 session);
+	fuse_opt_free_args(&args);
+	if (!session->fuse) {
+		snprintf(error, error_size, "mount options '%s': %s",
+			 settings->mount_options, libfuse_said);
+		return -EINVAL;
+	}
+	if (fuse_session_mount(session->fuse, settings->mountpoint) != 0) {
+		snprintf(error, error_size, "mounting at %s failed%s%s",
+			 settings->mountpoint, libfuse_said[0] ? ": " : "",
+			 libfuse_said);
+		return -EPERM;
+	}
+	session->mounted = true;
+	return 0;
+}
+
+/* Flags that only mount(2) itself takes. */
+static int set_late_flags(const struct session *session, char *error,
+			  size_t error_size)
+{
+	const struct session_settings *settings = &session->settings;
+
+	if (settings->late_flags == 0 ||
+	    mount(NULL, settings->mountpoint, NULL,
+		  MS_REMOUNT | settings->late_flags, NULL) == 0)
+		return 0;
+	snprintf(error, error_size, "setting mount flags of %s: %s",
+		 settings->mountpoint, strerror(errno));
+	return -EPERM;
+}
+
+static unsigned stack_depth_of(const struct filesystem *fs)
+{
+	struct statfs st;
+
+	if (fstatfs(fs->store.root_fd, &st) == 0 &&
+	    st.f_type == OVERLAYFS_MAGIC)
+		return 2;
+	return 1;
+}
+
+int session_new(struct filesystem *fs, const struct session_settings *settings,
+		struct session **made, char *error, size_t error_size)
+{
+	struct session *session = calloc(1, sizeof(*session));
+	int r;
+
+	if (!session) {
+		snprintf(error, error_size, "out of memory");
+		return -ENOMEM;
+	}
+	session->fs = fs;
+	session->settings = *settings;
+	r = mount_by_libfuse(session, error, error_size);
+	if (r < 0) {
+		session_free(session);
+		return r;
+	}
+	session->handshake = (struct handshake){
+		.fs = fs,
+		.device = fuse_session_fd(session->fuse),
+		.want_passthrough = settings->passthrough &&
+				    credentials_can_passthrough(),
+		.stack_depth = stack_depth_of(fs),
+	};
+	if (handshake_install(&session->handshake, session->fuse) < 0)
+		log_warning("libfuse before 3.14: no passthrough, and each "
+			    "write costs a request for security.capability");
+	session->workers = (struct workers){
+		.device = session->handshake.device,
+		.limit = settings->threads,
+		.serve = serve,
+		.context = session,
+	};
+	*made = session;
+	return 0;
+}
+
+void session_free(struct session *session)
+{
+	if (session->mounted)
+		fuse_session_unmount(session->fuse);
+	if (session->fuse)
+		fuse_session_destroy(session->fuse);
+	free(session);
+}
+
+/* ---- running ----------------------------------------------------------- */
+
+static void signals_of_session(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR1);
+	sigaddset(set, workers_signal());
+}
+
+void session_block_signals(void)
+{
+	sigset_t set;
+
+	signals_of_session(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* Pages that programs have dirtied in mapped files reach the store. */
+static void write_back_mount(const struct session *session)
+{
+	struct stat st;
+	owned_fd fd = open(session->settings.mountpoint,
+			   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != session->device)
+		return; /* unmounted, or covered by another mount */
+	if (syncfs(fd) < 0)
+		log_error("writing back mapped files: %s", strerror(errno));
+}
+
+static void detach_mount(const struct session *session)
+{
+	const char *mountpoint = session->settings.mountpoint;
+	char *arguments[] = { (char *)"fusermount3", (char *)"-u",
+			      (char *)"-z",	     (char *)"-q",
+			      (char *)"--",	     (char *)mountpoint,
+			      NULL };
+	extern char **environ;
+	struct stat st;
+	pid_t pid;
+
+	if (stat(mountpoint, &st) < 0 || st.st_dev != session->device)
+		return;
+	if (umount2(mountpoint, MNT_DETACH) == 0)
+		return;
+	if (posix_spawnp(&pid, arguments[0], NULL, NULL, arguments,
+			 environ) == 0)
+		waitpid(pid, NULL, 0);
+}
+
+static void *close_mount(void *argument)
+{
+	struct session *session = argument;
+	struct timespec interval = { .tv_nsec = 10000000 };
+
+	write_back_mount(session);
+	detach_mount(session);
+	for (unsigned waited = 0; waited < LINGER_MS; waited += 10) {
+		if (session->workers.stopping)
+			return NULL;
+		nanosleep(&interval, NULL);
+	}
+	session->workers.stopping = true;
+	kill(getpid(), workers_signal());
+	return NULL;
+}
+
+static void close_session(struct session *session)
+{
+	pthread_t thread;
+
+	if (session->closing || !session->serving) {
+		/* Asked twice, or before anybody could use it: at once. */
+		session->workers.stopping = true;
+		return;
+	}
+	session->closing = true;
+	session->mounted = false; /* detached there, not by libfuse */
+	if (pthread_create(&thread, NULL, close_mount, session) == 0)
+		pthread_detach(thread);
+	else
+		session->workers.stopping = true;
+}
+
+static int start_serving(struct session *session, char *error,
+			 size_t error_size)
+{
+	const struct session_settings *settings = &session->settings;
+	struct stat st;
+	int r;
+
+	if (settings->passthrough_required &&
+	    !session->handshake.passthrough) {
+		snprintf(error, error_size,
+			 "data=kernel: no FUSE passthrough here; it takes "
+			 "Linux 6.9, CAP_SYS_ADMIN and libfuse 3.14 (use "
+			 "data=auto)");
+		return -EOPNOTSUPP;
+	}
+	if (stat(settings->mountpoint, &st) < 0) {
+		r = -errno;
+		snprintf(error, error_size, "the mount does not answer: %s",
+			 strerror(-r));
+		return r;
+	}
+	r = set_late_flags(session, error, error_size);
+	if (r < 0)
+		return r;
+	session->device = st.st_dev;
+	session->serving = true;
+	log_info("mounted at %s, data path %s%s", settings->mountpoint,
+		 session->handshake.passthrough ? "kernel" : "daemon",
+		 session->handshake.killpriv ? "" : ", no KILLPRIV_V2");
+	return settings->ready(settings->context);
+}
+
+static int handle_signal(struct session *session, int number, char *error,
+			 size_t error_size)
+{
+	int r;
+
+	switch (number) {
+	case SIGTERM:
+	case SIGINT:
+		close_session(session);
+		return 0;
+	case SIGHUP:
+		r = log_reopen();
+		if (r < 0)
+			log_error("opening the log anew: %s", strerror(-r));
+		return 0;
+	case SIGUSR1:
+		counters_log();
+		return 0;
+	default:
+		if (!session->initialised || session->serving)
+			return 0;
+		return start_serving(session, error, error_size);
+	}
+}
+
+int session_run(struct session *session, char *error, size_t error_size)
+{
+	sigset_t set;
+	int r;
+
+	signals_of_session(&set);
+	r = workers_start(&session->workers);
+	if (r < 0)
+		snprintf(error, error_size, "starting threads: %s",
+			 strerror(-r));
+	while (r == 0 && !session->workers.stopping) {
+		int number = sigwaitinfo(&set, NULL);
+
+		if (number > 0)
+			r = handle_signal(session, number, error, error_size);
+	}
+	if (!workers_stop(&session->workers, STOP_MS))
+		log_error("some requests still wait for the store");
+	if (session->settings.count_requests)
+		counters_log();
+	if (r == 0) {
+		r = filesystem_sync(session->fs);
+		if (r < 0)
+			snprintf(error, error_size, "syncing the store: %s",
+				 strerror(-r));
+	}
+	return r;
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The daemon's life: options, checks, mount, loop, and teardown in reverse.
+ *
+ * In the background the process forks before anything is opened that a fork
+ * would share. The parent waits on a pipe for one byte, the exit status: 0
+ * once the mount can be used, or the child's failure, whose one line the
+ * child has printed itself.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/filesystem.h"
+#include "fuse/session.h"
+#include "options.h"
+#include "os/credentials.h"
+#include "os/guard.h"
+#include "preflight.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+#define EXIT_USAGE 2
+#define EXIT_MOUNT 1
+#define THREADS_DEFAULT 64
+#define MESSAGE_MAX 512
+
+struct daemon {
+	const struct options *options;
+	const struct preflight *checked;
+	int status_pipe; /* to the waiting parent, or -1 */
+};
+
+static int fail(int status, const char *message)
+{
+	fprintf(stderr, "msyncfs: %s\n", message);
+	return status;
+}
+
+static unsigned raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 1024;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_cur < 1u << 30 ? (unsigned)limit.rlim_cur : 1u << 30;
+}
+
+static void tell_parent(struct daemon *daemon, int status)
+{
+	unsigned char byte = (unsigned char)status;
+
+	if (daemon->status_pipe < 0)
+		return;
+	if (write(daemon->status_pipe, &byte, 1) != 1)
+		log_debug("the parent is gone");
+	close(daemon->status_pipe);
+	daemon->status_pipe = -1;
+}
+
+/* The mount can be used: let the terminal go. */
+static int mount_ready(void *context)
+{
+	struct daemon *daemon = context;
+	owned_fd null = -1;
+
+	if (daemon->options->foreground)
+		return 0;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0 || chdir("/") < 0)
+		return -errno;
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (dup2(null, fd) < 0)
+			return -errno;
+	}
+	tell_parent(daemon, EXIT_SUCCESS);
+	return 0;
+}
+
+/* Commas and backslashes in a value are escaped for libfuse's list. */
+static void print_escaped(FILE *out, const char *value)
+{
+	for (; *value; value++) {
+		if (*value == ',' || *value == '\\')
+			fputc('\\', out);
+		fputc(*value, out);
+	}
+}
+
+static bool others_allowed(const struct options *options)
+{
+	if (options->allow_root)
+		return false;
+	if (options->allow_other == tristate_unset)
+		return geteuid() == 0;
+	return options->allow_other == tristate_yes;
+}
+
+/* The option list for libfuse; the caller frees it. */
+static char *mount_options(const struct daemon *daemon)
+{
+	const struct options *options = daemon->options;
+	const char *name = options->fsname ? options->fsname :
+					     daemon->checked->store_abs;
+	char *list = NULL;
+	size_t size;
+	FILE *out = open_memstream(&list, &size);
+
+	if (!out)
+		return NULL;
+	fprintf(out, "default_permissions,subtype=msyncfs,fsname=");
+	print_escaped(out, name);
+	if (others_allowed(options))
+		fprintf(out, ",allow_other");
+	if (options->allow_root)
+		fprintf(out, ",allow_root");
+	if (options->auto_unmount)
+		fprintf(out, ",auto_unmount");
+	if (options->mount_opts[0])
+		fprintf(out, ",%s", options->mount_opts);
+	if (fclose(out) != 0) {
+		free(list);
+		return NULL;
+	}
+	return list;
+}
+
+static int serve(struct daemon *daemon, struct filesystem *fs, char *error)
+{
+	const struct options *options = daemon->options;
+	owned_memory char *list = mount_options(daemon);
+	struct session_settings settings = {
+		.mountpoint = daemon->checked->mountpoint_abs,
+		.mount_options = list,
+		.late_flags = options->late_flags ? options->mount_flags : 0,
+		.threads = options->threads ? options->threads :
+					      THREADS_DEFAULT,
+		.passthrough = options->data != data_daemon,
+		.passthrough_required = options->data == data_kernel,
+		.count_requests = options->debug,
+		.ready = mount_ready,
+		.context = daemon,
+	};
+	struct session *session;
+	int r;
+
+	if (!list) {
+		snprintf(error, MESSAGE_MAX, "out of memory");
+		return -ENOMEM;
+	}
+	r = session_new(fs, &settings, &session, error, MESSAGE_MAX);
+	if (r < 0)
+		return r;
+	r = session_run(session, error, MESSAGE_MAX);
+	session_free(session);
+	return r;
+}
+
+static int run(struct daemon *daemon, char *error)
+{
+	const struct options *options = daemon->options;
+	struct filesystem_settings settings = {
+		.kernel_path = options->data != data_daemon,
+		.cross_mounts = options->cross_mounts,
+		.attr_timeout = options->attr_timeout,
+		.entry_timeout = options->entry_timeout,
+		.negative_timeout = options->negative_timeout,
+	};
+	struct filesystem *fs = calloc(1, sizeof(*fs));
+	int r = guard_init();
+
+	if (!fs || r < 0) {
+		free(fs);
+		snprintf(error, MESSAGE_MAX, "out of memory");
+		return -ENOMEM;
+	}
+	node_thread_enter();
+	session_block_signals();
+	credentials_init();
+	r = filesystem_init(fs, dup(daemon->checked->store_fd),
+			    raise_descriptor_limit(), &settings);
+	if (r < 0) {
+		snprintf(error, MESSAGE_MAX, "store %s: %s",
+			 daemon->checked->store_abs, strerror(-r));
+	} else {
+		r = serve(daemon, fs, error);
+		filesystem_fini(fs);
+	}
+	node_thread_leave();
+	free(fs);
+	return r;
+}
+
+static int open_log(const struct options *options, char *error)
+{
+	const char *target = options->log_target;
+	int r;
+
+	if (!target)
+		target = options->foreground ? "stderr" : "syslog";
+	r = log_open(target, options->debug ? log_level_debug :
+					      log_level_info);
+	if (r < 0)
+		snprintf(error, MESSAGE_MAX, "log=%s: %s", target,
+			 strerror(-r));
+	return r;
+}
+
+static int run_daemon(struct daemon *daemon)
+{
+	char error[MESSAGE_MAX] = "";
+	int r = open_log(daemon->options, error);
+
+	if (r == 0)
+		r = run(daemon, error);
+	if (r < 0) {
+		/* Before the mount is ready this is the terminal's. */
+		log_error("%s", error);
+		if (daemon->status_pipe >= 0)
+			fail(EXIT_MOUNT, error);
+	}
+	tell_parent(daemon, r < 0 ? EXIT_MOUNT : EXIT_SUCCESS);
+	log_close();
+	return r < 0 ? EXIT_MOUNT : EXIT_SUCCESS;
+}
+
+static int await_child(int pipe_fd, pid_t child)
+{
+	unsigned char status;
+	int wait_status;
+
+	if (read(pipe_fd, &status, 1) == 1)
+		return status;
+	waitpid(child, &wait_status, 0);
+	return fail(EXIT_MOUNT, "the daemon ended before the mount was there");
+}
+
+static int run_in_background(struct daemon *daemon)
+{
+	int ends[2];
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return fail(EXIT_MOUNT, strerror(errno));
+	fflush(NULL);
+	child = fork();
+	if (child < 0)
+		return fail(EXIT_MOUNT, strerror(errno));
+	if (child > 0) {
+		close(ends[1]);
+		return await_child(ends[0], child);
+	}
+	close(ends[0]);
+	setsid();
+	daemon->status_pipe = ends[1];
+	return run_daemon(daemon);
+}
+
+static int remount(const struct options *options,
+		   const struct preflight *checked)
+{
+	char message[MESSAGE_MAX];
+
+	if (mount(NULL, checked->mountpoint_abs, NULL,
+		  MS_REMOUNT | options->mount_flags, NULL) == 0)
+		return EXIT_SUCCESS;
+	snprintf(message, sizeof(message), "remounting %s: %s",
+		 checked->mountpoint_abs, strerror(errno));
+	return fail(EXIT_MOUNT, message);
+}
+
+static int start(const struct options *options)
+{
+	char error[MESSAGE_MAX];
+	struct preflight checked;
+	struct daemon daemon = {
+		.options = options,
+		.checked = &checked,
+		.status_pipe = -1,
+	};
+	int status;
+
+	if (preflight_check(options, &checked, error, sizeof(error)) < 0)
+		return fail(EXIT_MOUNT, error);
+	if (options->remount)
+		status = remount(options, &checked);
+	else if (options->fake_mount)
+		status = EXIT_SUCCESS;
+	else if (options->foreground)
+		status = run_daemon(&daemon);
+	else
+		status = run_in_background(&daemon);
+	preflight_fini(&checked);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	char error[MESSAGE_MAX];
+	struct options options;
+	int status = EXIT_SUCCESS;
+
+	if (options_parse(argc, argv, &options, error, sizeof(error)) < 0)
+		return fail(EXIT_USAGE, error);
+	if (options.help)
+		fputs(options_help_text(), stdout);
+	else if (options.version)
+		options_print_version();
+	else
+		status = start(&options);
+	options_fini(&options);
+	return status;
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What options_parse() understands, as text for people. */
+#include "options.h"
+
+#include <stdio.h>
+
+#ifndef MSYNCFS_VERSION
+#define MSYNCFS_VERSION "(unreleased)"
+#endif
+
+const char *options_help_text(void)
+{
+	return
+"usage: msyncfs [options] STORE MOUNTPOINT\n"
+"\n"
+"Shows the directory STORE at MOUNTPOINT.\n"
+"\n"
+"  -f                   stay in the foreground (default: a daemon)\n"
+"  -d                   debug: -f, and a log of what happens\n"
+"  -o OPTION[,OPTION]   mount options, below; a backslash before a comma\n"
+"                       makes it a part of a value; the last one wins\n"
+"  -h, --help           this text\n"
+"  -V, --version        the version\n"
+"\n"
+"Mount options:\n"
+"  data=auto|kernel|daemon\n"
+"                       how reads and writes travel: kernel: straight to\n"
+"                       the store file; daemon: through the daemon's\n"
+"                       mapping; auto: kernel where possible (auto)\n"
+"  threads=N            threads that serve requests, 2 to 256 (by the\n"
+"                       number of processors)\n"
+"  attr_timeout=S       seconds that attributes are cached (1)\n"
+"  entry_timeout=S      seconds that names are cached (1)\n"
+"  negative_timeout=S   seconds that missing names are cached (1)\n"
+"  [no]allow_other      all users have access, as file modes allow it\n"
+"                       (on for root, off for other users)\n"
+"  [no]allow_root       root has access too, and no other user (off)\n"
+"  [no]auto_unmount     unmount when the daemon dies (off)\n"
+"  [no]cross_mounts     show filesystems mounted inside the store (off)\n"
+"  log=stderr|syslog|FILE\n"
+"                       where messages go (stderr with -f, else syslog)\n"
+"  fsname=NAME          the source that mount(8) shows (STORE)\n"
+"  default_permissions  the kernel checks file modes and ACLs (always on)\n"
+"  remount              change the mount flags of an existing mount\n"
+"\n"
+"Mount flags (the first of each is the default):\n"
+"  rw|ro  nosuid|suid  nodev|dev  exec|noexec  async|sync  dirsync\n"
+"  relatime|norelatime  atime|noatime  diratime|nodiratime\n"
+"  nostrictatime|strictatime  nolazytime|lazytime  symfollow|nosymfollow\n"
+"\n"
+"From mount(8) and fstab(5), where suid and dev are the default: options\n"
+"for mount(8) itself are ignored (auto, noauto, user, users, owner, group,\n"
+"nofail, _netdev, defaults, comment=, x-*).\n";
+}
+
+void options_print_version(void)
+{
+	puts("msyncfs " MSYNCFS_VERSION);
+}

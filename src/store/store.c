@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Handles are used where the file system makes them and this process may
+ * open them (CAP_DAC_READ_SEARCH); that is tried once, on the root. A file
+ * system below the root, entered with cross_mounts, must make them as well,
+ * or its directory is refused: a mixture would need both ways for each inode.
+ *
+ * A mount is known by its mount id while we hold a descriptor on it; it can
+ * be unmounted from the store only lazily then, and the id is not reused.
+ */
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/log.h"
+
+_Static_assert(STORE_ID_MAX >= MAX_HANDLE_SZ, "any handle fits");
+
+struct handle_buffer {
+	struct file_handle head;
+	unsigned char bytes[STORE_ID_MAX];
+};
+
+static int handle_of(int fd, struct store_id *id, int *mount_id)
+{
+	struct handle_buffer buffer = {
+		.head.handle_bytes = STORE_ID_MAX,
+	};
+
+	if (name_to_handle_at(fd, "", &buffer.head, mount_id,
+			      AT_EMPTY_PATH) < 0)
+		return -errno;
+	id->type = buffer.head.handle_type;
+	id->length = (uint8_t)buffer.head.handle_bytes;
+	memcpy(id->bytes, buffer.head.f_handle, id->length);
+	return 0;
+}
+
+static int open_handle(int mount_fd, const struct store_id *id, int flags)
+{
+	struct handle_buffer buffer = {
+		.head.handle_bytes = id->length,
+		.head.handle_type = id->type,
+	};
+	int fd;
+
+	memcpy(buffer.head.f_handle, id->bytes, id->length);
+	fd = open_by_handle_at(mount_fd, &buffer.head, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int number_of(int fd, struct store_id *id)
+{
+	struct statx stx;
+	struct {
+		uint64_t ino;
+		uint32_t major;
+		uint32_t minor;
+		int64_t birth_seconds;
+		uint32_t birth_nanoseconds;
+	} __attribute__((packed)) number = { 0 };
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
+		  STATX_INO | STATX_BTIME, &stx) < 0)
+		return -errno;
+	number.ino = stx.stx_ino;
+	number.major = stx.stx_dev_major;
+	number.minor = stx.stx_dev_minor;
+	if (stx.stx_mask & STATX_BTIME) {
+		number.birth_seconds = stx.stx_btime.tv_sec;
+		number.birth_nanoseconds = stx.stx_btime.tv_nsec;
+	}
+	id->type = STORE_ID_BY_NUMBER;
+	id->length = sizeof(number);
+	memcpy(id->bytes, &number, sizeof(number));
+	return 0;
+}
+
+int store_init(struct store *store, int root_fd, bool cross_mounts)
+{
+	struct store_id id;
+	struct statvfs vfs;
+	int mount_id = -1;
+	int fd;
+
+	*store = (struct store){
+		.root_fd = root_fd,
+		.cross_mounts = cross_mounts,
+	};
+	lock_init(&store->lock);
+	store->mounts[0] = (struct store_mount){ .id = -1, .fd = root_fd };
+	store->mount_count = 1;
+	if (fstatvfs(root_fd, &vfs) < 0)
+		return -errno;
+	store->updates_atime = !(vfs.f_flag & (ST_NOATIME | ST_RDONLY));
+	store->relatime = vfs.f_flag & ST_RELATIME;
+	if (handle_of(root_fd, &id, &mount_id) == 0) {
+		fd = open_handle(root_fd, &id, O_PATH);
+		if (fd >= 0) {
+			store->by_handle = true;
+			close(fd);
+		}
+	}
+	store->mounts[0].id = mount_id;
+	return 0;
+}
+
+void store_fini(struct store *store)
+{
+	for (unsigned i = 0; i < store->mount_count; i++)
+		close(store->mounts[i].fd);
+	lock_fini(&store->lock);
+}
+
+static int mount_find(const struct store *store, int id)
+{
+	unsigned count = store->mount_count;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (store->mounts[i].id == id)
+			return (int)i;
+	}
+	return -ENOENT;
+}
+
+static int mount_add_locked(struct store *store, int id, int fd)
+{
+	int index = mount_find(store, id);
+	unsigned count = store->mount_count;
+
+	if (index >= 0)
+		return index;
+	if (count == STORE_MOUNTS_MAX)
+		return -EXDEV;
+	int directory = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return errno == ENOTDIR ? -EXDEV : -errno;
+	store->mounts[count] = (struct store_mount){
+		.id = id,
+		.fd = directory,
+	};
+	store->mount_count = count + 1;
+	return (int)count;
+}
+
+static void warn_of_mount(void)
+{
+	log_warning_once("the store spans several file systems: where another "
+			 "one is mounted the answer is EXDEV; mount with "
+			 "-o cross_mounts to enter it");
+}
+
+/* The index of the mount that fd is on, entering it if that is allowed. */
+static int mount_enter(struct store *store, int id, int fd)
+{
+	int index = mount_find(store, id);
+
+	if (index >= 0)
+		return index;
+	if (!store->cross_mounts) {
+		warn_of_mount();
+		return -EXDEV;
+	}
+	lock_take(&store->lock, lock_rank_store);
+	index = mount_add_locked(store, id, fd);
+	lock_drop(&store->lock, lock_rank_store);
+	return index;
+}
+
+/*
+ * Without handles a file system is known by its device number alone; the
+ * index only keeps the inode numbers of different ones apart.
+ */
+static int device_enter(struct store *store, int fd)
+{
+	struct stat root, st;
+
+	if (fstat(store->root_fd, &root) < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (root.st_dev == st.st_dev)
+		return 0;
+	if (!store->cross_mounts) {
+		warn_of_mount();
+		return -EXDEV;
+	}
+	return 1 + (int)(st.st_dev % (STORE_MOUNTS_MAX - 1));
+}
+
+int store_identify(struct store *store, int fd, struct store_id *id)
+{
+	int mount_id;
+	int r;
+
+	id->mount = 0;
+	if (!store->by_handle) {
+		r = device_enter(store, fd);
+		if (r < 0)
+			return r;
+		id->mount = (uint8_t)r;
+		return number_of(fd, id);
+	}
+	r = handle_of(fd, id, &mount_id);
+	if (r < 0)
+		return r == -EOPNOTSUPP ? -EXDEV : r;
+	r = mount_enter(store, mount_id, fd);
+	if (r < 0)
+		return r;
+	id->mount = (uint8_t)r;
+	return 0;
+}
+
+int store_open(struct store *store, const struct store_id *id, int flags)
+{
+	if (id->type == STORE_ID_BY_NUMBER || !store->by_handle)
+		return -EOPNOTSUPP;
+	return open_handle(store->mounts[id->mount].fd, id, flags);
+}
+
+struct store_path store_path_of(int fd)
+{
+	struct store_path path;
+
+	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", fd);
+	return path;
+}
+
+int store_reopen(int fd, int flags)
+{
+	struct store_path path = store_path_of(fd);
+	int opened = open(path.text, (flags & ~O_NOFOLLOW) | O_CLOEXEC);
+
+	return opened < 0 ? -errno : opened;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store: the directory tree that holds the files, and how an inode of it
+ * is named and found again without keeping a descriptor.
+ *
+ * Owned by the filesystem object, made before any thread and freed after the
+ * last; in between every function may be called from any thread.
+ */
+#ifndef MSYNCFS_STORE_STORE_H
+#define MSYNCFS_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "util/lock.h"
+
+/* The largest file handle that the kernel makes (MAX_HANDLE_SZ). */
+#define STORE_ID_MAX 128
+
+/* Most file systems that one store may span. */
+#define STORE_MOUNTS_MAX 256
+
+/*
+ * What names an inode for as long as it exists: the store file system's file
+ * handle (name_to_handle_at(2)), or, where there are none or they can't be
+ * opened, device, inode number and birth time. Equal bytes are the same inode.
+ */
+struct store_id {
+	int32_t type; /* the handle's type; STORE_ID_BY_NUMBER without one */
+	uint8_t mount; /* index of the file system in the store */
+	uint8_t length; /* of bytes */
+	unsigned char bytes[STORE_ID_MAX];
+};
+
+#define STORE_ID_BY_NUMBER (-1)
+
+struct store_mount {
+	int id; /* mount id, as name_to_handle_at(2) gives it */
+	int fd; /* a directory on it */
+};
+
+struct store {
+	int root_fd;
+	/* Inodes are found again by handle; else by path. Fixed at start. */
+	bool by_handle;
+	bool cross_mounts;
+	bool updates_atime; /* at reads: mounted without noatime and ro */
+	bool relatime; /* only when the rules of mount(8) say so */
+	struct lock lock; /* protects mounts and mount_count's growth */
+	struct store_mount mounts[STORE_MOUNTS_MAX];
+	_Atomic unsigned mount_count;
+};
+
+/*
+ * Takes root_fd (a directory, O_RDONLY) over in every case. 0 or -errno.
+ */
+int store_init(struct store *store, int root_fd, bool cross_mounts);
+void store_fini(struct store *store);
+
+/*
+ * Names the inode behind fd (O_PATH is enough). 0, or -EXDEV when it is on
+ * another file system than the store's root and cross_mounts is off, or
+ * -errno.
+ */
+int store_identify(struct store *store, int fd, struct store_id *id);
+
+/*
+ * Opens an inode by its handle, with the flags of open(2). A descriptor or
+ * -errno: -ESTALE when it exists no more, -EOPNOTSUPP for an id by number.
+ */
+int store_open(struct store *store, const struct store_id *id, int flags);
+
+/*
+ * Opens again what fd (O_PATH) refers to: through /proc, so it works for
+ * inodes without a name. A descriptor or -errno.
+ */
+int store_reopen(int fd, int flags);
+
+/* "/proc/self/fd/N": the path of an open inode for calls that take paths. */
+struct store_path {
+	char text[32];
+};
+struct store_path store_path_of(int fd);
+
+/*
+ * An inode number that no other file system of the store has: the store
+ * root's own numbers are kept, those of other file systems get their index
+ * in the topmost byte.
+ */
+static inline uint64_t store_inode_number(unsigned mount, uint64_t ino)
+{
+	return ino ^ ((uint64_t)mount << 56);
+}
+
+#endif

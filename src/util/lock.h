@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A mutex with a rank. A thread may take a lock only while every lock that
+ * it holds has a lower rank; builds with -Dlock_check=true abort on the
+ * first breach. lock_try() is exempt, because it can't wait: eviction goes
+ * against the order with it.
+ *
+ * No lock is held across a FUSE reply, and none that is shared by several
+ * inodes is held across a system call that can block.
+ */
+#ifndef MSYNCFS_UTIL_LOCK_H
+#define MSYNCFS_UTIL_LOCK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+enum lock_rank {
+	/* One open directory's position; held while entries are looked up. */
+	lock_rank_directory,
+	/* One inode's descriptors and opens; held while they are opened. */
+	lock_rank_node,
+	/* One inode's mapped region. */
+	lock_rank_mapping,
+	/* The list of cached path descriptors. */
+	lock_rank_path_cache,
+	/* The list of mapped regions. */
+	lock_rank_mapping_pool,
+	/* The list of file systems that the store spans. */
+	lock_rank_store,
+	/* The list of worker threads. */
+	lock_rank_workers,
+};
+
+struct lock {
+	pthread_mutex_t mutex;
+};
+
+#ifdef MSYNCFS_LOCK_CHECK
+void lock_check_order(enum lock_rank rank);
+void lock_note(enum lock_rank rank, bool held);
+#else
+static inline void lock_check_order(enum lock_rank rank)
+{
+	(void)rank;
+}
+
+static inline void lock_note(enum lock_rank rank, bool held)
+{
+	(void)rank;
+	(void)held;
+}
+#endif
+
+static inline void lock_init(struct lock *lock)
+{
+	pthread_mutex_init(&lock->mutex, NULL);
+}
+
+static inline void lock_fini(struct lock *lock)
+{
+	pthread_mutex_destroy(&lock->mutex);
+}
+
+static inline void lock_take(struct lock *lock, enum lock_rank rank)
+{
+	lock_check_order(rank);
+	pthread_mutex_lock(&lock->mutex);
+	lock_note(rank, true);
+}
+
+static inline bool lock_try(struct lock *lock, enum lock_rank rank)
+{
+	if (pthread_mutex_trylock(&lock->mutex) != 0)
+		return false;
+	lock_note(rank, true);
+	return true;
+}
+
+static inline void lock_drop(struct lock *lock, enum lock_rank rank)
+{
+	lock_note(rank, false);
+	pthread_mutex_unlock(&lock->mutex);
+}
+
+#endif
