@@ -4,10 +4,6 @@
 
 #include <stdio.h>
 
-#ifndef MSYNCFS_VERSION
-#define MSYNCFS_VERSION "(unreleased)"
-#endif
-
 const char *options_help_text(void)
 {
 	return
@@ -27,8 +23,7 @@ const char *options_help_text(void)
 "                       how reads and writes travel: kernel: straight to\n"
 "                       the store file; daemon: through the daemon's\n"
 "                       mapping; auto: kernel where possible (auto)\n"
-"  threads=N            threads that serve requests, 2 to 256 (by the\n"
-"                       number of processors)\n"
+"  threads=N            threads that serve requests, 2 to 256 (64)\n"
 "  attr_timeout=S       seconds that attributes are cached (1)\n"
 "  entry_timeout=S      seconds that names are cached (1)\n"
 "  negative_timeout=S   seconds that missing names are cached (1)\n"

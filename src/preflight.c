@@ -5,10 +5,10 @@
  * looked for first, by name in mountinfo and without a request to it that
  * need not be.
  *
- * "Inside" is decided three ways, because each alone can be fooled:
- * by walking up with ".." (symbolic links can't), by the resolved paths (for
- * a directory that the user may not walk up from) and by the places inside
- * the filesystem that is mounted there (a bind mount's ".." leads elsewhere).
+ * "Inside" is decided two ways, because each alone can be fooled: by walking
+ * up with ".." and comparing inodes, which sees through other names of the
+ * same directory; and by the places inside the filesystem that is mounted
+ * there, because the ".." of a bind mount leads elsewhere.
  */
 #include "preflight.h"
 
@@ -109,16 +109,28 @@ static int resolve_mountpoint(struct check *check)
 	}
 }
 
+/*
+ * Asks the filesystem itself: stat(2) is answered from the kernel's cache
+ * while attributes that the daemon gave before it died are good. When true,
+ * errno is ENOTCONN.
+ */
+static bool is_dead(const char *path)
+{
+	struct statx status;
+
+	return statx(AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_TYPE,
+		       &status) < 0 && errno == ENOTCONN;
+}
+
 static int check_not_mounted(struct check *check)
 {
 	const char *path = check->out->mountpoint_abs;
 	owned_memory char *type = NULL;
-	struct stat status;
 	int found = find_mount(check, path, true, &type);
 
 	if (found <= 0)
 		return found;
-	if (stat(path, &status) < 0 && errno == ENOTCONN)
+	if (is_dead(path))
 		return fail_dead(check, path, "msyncfs");
 	return fail(check, EBUSY,
 		"mountpoint '%s': a msyncfs is mounted there already: unmount "
@@ -150,7 +162,7 @@ static int check_mountpoint(struct check *check, struct stat *status)
 	owned_memory char *type = NULL;
 	bool sticky;
 
-	if (stat(path, status) < 0) {
+	if (stat(path, status) < 0 || is_dead(path)) {
 		int saved = errno;
 
 		if (find_mount(check, path, false, &type) < 0)
@@ -243,31 +255,38 @@ static uint64_t mount_id(int fd)
 	return status.stx_mnt_id;
 }
 
-/* Whether ".." of ".." ... of fd is the directory above. */
-static bool is_below(int fd, const struct stat *above)
+/*
+ * 1 when a directory that path is in is the directory above, 0 when none is,
+ * else -errno. The first step is by name, for a directory that may be mounted
+ * on and not searched.
+ */
+static int is_below(const char *path, const struct stat *above)
 {
-	owned_fd at = openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct stat here;
+	owned_memory char *parent = strdup(path);
+	owned_fd at = -1;
+	char *slash;
 
-	if (at < 0 || fstat(at, &here) < 0)
-		return false;
+	if (parent == NULL)
+		return -ENOMEM;
+	slash = strrchr(parent, '/');
+	slash[slash == parent ? 1 : 0] = '\0';
+	at = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	for (;;) {
 		owned_fd up = openat(at, "..",
 			O_PATH | O_DIRECTORY | O_CLOEXEC);
-		struct stat there;
+		struct stat here, there;
 		int below;
 
-		if (up < 0 || fstat(up, &there) < 0)
-			return false;
-		if (same_inode(&there, above))
-			return true;
+		if (up < 0 || fstat(at, &here) < 0 || fstat(up, &there) < 0)
+			return -errno;
+		if (same_inode(&here, above))
+			return 1;
 		/*
 		 * The root is its own parent. So seems a directory that is
 		 * bound to a name in itself, but that one is another mount.
 		 */
 		if (same_inode(&there, &here) && mount_id(up) == mount_id(at))
-			return false;
-		here = there;
+			return 0;
 		below = at;
 		at = up;
 		up = below;
@@ -300,9 +319,10 @@ static void place_fini(struct place *place)
  * place->path stays NULL when the kernel can't say which mount a directory
  * is on: one guard less then.
  */
-static int find_place(struct check *check, int fd, const char *path,
+static int find_place(struct check *check, const char *path,
 	struct place *place)
 {
+	owned_fd fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	owned_mountinfo info = { 0 };
 	const struct mountinfo_entry *entry;
 	uint64_t id = mount_id(fd);
@@ -342,44 +362,54 @@ static bool is_place_below(const struct place *place,
 	       is_path_below(place->path, above->path);
 }
 
+/* 1, 0 or a failure that has been told. */
+static int is_inside(struct check *check, const char *path,
+	const struct place *place, const struct stat *above,
+	const struct place *above_place)
+{
+	int below = is_below(path, above);
+
+	if (below < 0)
+		return fail(check, -below, "'%s': can't look at the "
+			"directories above it: %s: give one that you can "
+			"reach", path, strerror(-below));
+	return below || is_place_below(place, above_place);
+}
+
 static int check_apart(struct check *check, const struct stat *mountpoint)
 {
 	const struct preflight *out = check->out;
 	owned_place store_place = { 0 };
 	owned_place mountpoint_place = { 0 };
-	owned_fd mountpoint_fd = -1;
 	struct stat store;
-	int error;
+	int inside;
 
-	mountpoint_fd = open(out->mountpoint_abs,
-		O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (mountpoint_fd < 0 || fstat(out->store_fd, &store) < 0)
-		return fail(check, errno, "mountpoint '%s': %s: give another "
-			"directory", out->mountpoint_abs, strerror(errno));
-	error = find_place(check, out->store_fd, out->store_abs,
-		&store_place);
-	if (error == 0)
-		error = find_place(check, mountpoint_fd,
-			out->mountpoint_abs, &mountpoint_place);
-	if (error < 0)
-		return error;
+	if (fstat(out->store_fd, &store) < 0)
+		return fail(check, errno, "store '%s': %s: give another "
+			"directory", out->store_abs, strerror(errno));
 	if (same_inode(&store, mountpoint))
 		return fail(check, EINVAL, "store and mountpoint are the same "
 			"directory '%s': use another mountpoint",
 			out->store_abs);
-	if (is_below(mountpoint_fd, &store) ||
-		is_path_below(out->mountpoint_abs, out->store_abs) ||
-		is_place_below(&mountpoint_place, &store_place))
+	inside = find_place(check, out->store_abs, &store_place);
+	if (inside == 0)
+		inside = find_place(check, out->mountpoint_abs,
+			&mountpoint_place);
+	if (inside == 0)
+		inside = is_inside(check, out->mountpoint_abs,
+			&mountpoint_place, &store, &store_place);
+	if (inside > 0)
 		return fail(check, EINVAL, "mountpoint '%s' is inside the "
 			"store '%s': use a mountpoint outside of it",
 			out->mountpoint_abs, out->store_abs);
-	if (is_below(out->store_fd, mountpoint) ||
-		is_path_below(out->store_abs, out->mountpoint_abs) ||
-		is_place_below(&store_place, &mountpoint_place))
+	if (inside == 0)
+		inside = is_inside(check, out->store_abs, &store_place,
+			mountpoint, &mountpoint_place);
+	if (inside > 0)
 		return fail(check, EINVAL, "store '%s' is inside the "
 			"mountpoint '%s', which would hide it: use another "
 			"mountpoint", out->store_abs, out->mountpoint_abs);
-	return 0;
+	return inside;
 }
 
 static int check_device(struct check *check)

@@ -109,8 +109,8 @@ static int open_inode_as(struct filesystem *fs, struct node *node,
 {
 	struct store_id id;
 
-	if (path->fd >= 0)
-		return store_reopen(path->fd, flags);
+	if (path->at.fd >= 0)
+		return store_reopen(path->at.fd, flags);
 	if (node->path_fd >= 0)
 		return store_reopen(node->path_fd, flags);
 	node_id(node, &id);

@@ -122,7 +122,7 @@ static int open_by_name(struct node_table *table, struct node *node)
 	owned_path at = PATH_NONE;
 	r = path_get(table, parent, &at);
 	if (r == 0) {
-		fd = openat(at.fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		fd = openat(at.at.fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		r = fd < 0 ? -errno : 0;
 	}
 	path_put(&at);
@@ -161,15 +161,20 @@ static bool borrow(struct node *node, struct path *path)
 	bool found = true;
 
 	lock_take(&node->lock, lock_rank_node);
-	if (node->path_fd >= 0) {
-		node->path_users++;
-		node->path_used = true;
-		*path = (struct path){ .fd = node->path_fd, .node = node };
-	} else if (node->file) {
+	if (node->file) {
 		file_hold(node->file);
 		*path = (struct path){
-			.fd = file_descriptor(node->file),
+			.at.fd = file_descriptor(node->file),
+			.at.opened = true,
+			.at.writable = node->file->writable,
 			.file = node->file,
+		};
+	} else if (node->path_fd >= 0) {
+		node->path_users++;
+		node->path_used = true;
+		*path = (struct path){
+			.at.fd = node->path_fd,
+			.node = node,
 		};
 	} else {
 		found = false;
@@ -192,7 +197,7 @@ static void lend(struct path_cache *cache, struct node *node, int fd,
 		cache_add(cache, node);
 	}
 	node->path_users++;
-	*path = (struct path){ .fd = node->path_fd, .node = node };
+	*path = (struct path){ .at.fd = node->path_fd, .node = node };
 	lock_drop(&node->lock, lock_rank_node);
 	if (spare >= 0)
 		close(spare);
@@ -211,7 +216,7 @@ int path_get(struct node_table *table, struct node *node, struct path *path)
 	if (S_ISDIR(node->type) || !cache->store->by_handle)
 		lend(cache, node, fd, path);
 	else
-		*path = (struct path){ .fd = fd };
+		*path = (struct path){ .at.fd = fd };
 	return 0;
 }
 
@@ -223,8 +228,8 @@ void path_put(struct path *path)
 		lock_drop(&path->node->lock, lock_rank_node);
 	} else if (path->file) {
 		file_release(path->file);
-	} else if (path->fd >= 0) {
-		close(path->fd);
+	} else if (path->at.fd >= 0) {
+		close(path->at.fd);
 	}
 	*path = (struct path)PATH_NONE;
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#include "os/inode.h"
 #include "util/lock.h"
 
 struct file;
@@ -30,12 +31,12 @@ struct path_cache {
 
 /* A borrowed descriptor; path_put() gives it back. */
 struct path {
-	int fd; /* O_PATH or better, or -1 */
+	struct inode_handle at; /* .fd is -1 when there is none */
 	struct node *node; /* whose cached descriptor it is, or NULL */
 	struct file *file; /* whose descriptor it is, or NULL */
 };
 
-#define PATH_NONE { .fd = -1 }
+#define PATH_NONE { .at.fd = -1 }
 #define owned_path __attribute__((cleanup(path_put))) struct path
 
 void path_cache_init(struct path_cache *cache, struct store *store,

@@ -45,40 +45,35 @@ static void op_getattr(fuse_req_t req, fuse_ino_t number,
 	if (r < 0)
 		reply_status(req, r);
 	else
-		reply_attributes(req, node, path.fd);
+		reply_attributes(req, node, path.at.fd);
 	/* The next write is to be seen as a change, within one tick too. */
 	if (S_ISREG(node->type))
 		file_times_set(node);
 }
 
-static int set_mode(int fd, mode_t mode)
+static int set_mode(const struct path *path, mode_t mode)
 {
-	struct store_path path = store_path_of(fd);
+	int r = credentials_restore();
 
-	if (credentials_restore() < 0)
-		return -EPERM;
-	return chmod(path.text, mode & 07777) < 0 ? -errno : 0;
+	return r < 0 ? r : inode_chmod(&path->at, mode & 07777);
 }
 
-static int set_owner(int fd, const struct stat *attr, int what)
+static int set_owner(const struct path *path, const struct stat *attr, int what)
 {
 	uid_t uid = what & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1;
 	gid_t gid = what & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1;
 	int r = credentials_assume_with_groups(&current_request.caller);
 
-	if (r == 0 && fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
+	if (r == 0 && fchownat(path->at.fd, "", uid, gid, AT_EMPTY_PATH) < 0)
 		r = -errno;
 	return r;
 }
 
-static int set_size(int fd, off_t size)
+static int set_size(const struct path *path, off_t size)
 {
-	struct store_path path = store_path_of(fd);
 	int r = credentials_assume_for_write(&current_request.caller);
 
-	if (r == 0 && truncate(path.text, size) < 0)
-		r = -errno;
-	return r;
+	return r < 0 ? r : inode_truncate(&path->at, size);
 }
 
 static struct timespec time_to_set(int what, int set, int now,
@@ -91,9 +86,9 @@ static struct timespec time_to_set(int what, int set, int now,
 	return value;
 }
 
-static int set_times(int fd, const struct stat *attr, int what)
+static int set_times(const struct path *path, const struct stat *attr,
+		     int what)
 {
-	struct store_path path = store_path_of(fd);
 	struct timespec times[2] = {
 		time_to_set(what, FUSE_SET_ATTR_ATIME,
 			    FUSE_SET_ATTR_ATIME_NOW, attr->st_atim),
@@ -101,22 +96,21 @@ static int set_times(int fd, const struct stat *attr, int what)
 			    FUSE_SET_ATTR_MTIME_NOW, attr->st_mtim),
 	};
 
-	/* Linux before 5.8 doesn't take AT_EMPTY_PATH here. */
-	return utimensat(AT_FDCWD, path.text, times, 0) < 0 ? -errno : 0;
+	return inode_utimens(&path->at, times);
 }
 
-static int set_attributes(int fd, const struct stat *attr, int what)
+static int set_attributes(const struct path *path, const struct stat *attr, int what)
 {
 	int r = 0;
 
 	if (what & FUSE_SET_ATTR_MODE)
-		r = set_mode(fd, attr->st_mode);
+		r = set_mode(path, attr->st_mode);
 	if (r == 0 && (what & SET_OWNER))
-		r = set_owner(fd, attr, what);
+		r = set_owner(path, attr, what);
 	if (r == 0 && (what & FUSE_SET_ATTR_SIZE))
-		r = set_size(fd, attr->st_size);
+		r = set_size(path, attr->st_size);
 	if (r == 0 && (what & SET_TIMES))
-		r = set_times(fd, attr, what);
+		r = set_times(path, attr, what);
 	return r;
 }
 
@@ -130,13 +124,13 @@ static void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr,
 
 	(void)fi;
 	if (r == 0)
-		r = set_attributes(path.fd, attr, what);
+		r = set_attributes(&path, attr, what);
 	if (S_ISREG(node->type))
 		file_times_set(node);
 	if (r < 0)
 		reply_status(req, r);
 	else
-		reply_attributes(req, node, path.fd);
+		reply_attributes(req, node, path.at.fd);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t number)
@@ -147,7 +141,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t number)
 	int r = path_get(&fs->nodes, node_of_number(&fs->nodes, number),
 			 &path);
 
-	if (r == 0 && fstatvfs(path.fd, &st) < 0)
+	if (r == 0 && fstatvfs(path.at.fd, &st) < 0)
 		r = -errno;
 	if (r < 0)
 		reply_status(req, r);

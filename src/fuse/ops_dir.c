@@ -64,9 +64,9 @@ static int directory_open(struct filesystem *fs, struct node *node,
 
 	if (r < 0)
 		return r;
-	fd = openat(path.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(path.at.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
-		fd = store_reopen(path.fd, O_RDONLY | O_DIRECTORY);
+		fd = store_reopen(path.at.fd, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
 		return -errno;
 	directory = malloc(sizeof(*directory));

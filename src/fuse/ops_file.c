@@ -138,9 +138,11 @@ static int open_created(const struct creation *what, int fd,
 			      opened);
 	if (r < 0)
 		entry_drop(what->fs, entry);
-	else
-		entry->attr_timeout =
-			entry_attr_timeout(what->fs, node, &entry->attr);
+	/*
+	 * The attributes may be cached although a writer has it open: there
+	 * is nothing to map until a write or a truncation changes the size,
+	 * which the kernel notices.
+	 */
 	return r;
 }
 
@@ -153,9 +155,9 @@ static int create(const struct creation *what, struct fuse_entry_param *entry,
 
 	if (r < 0)
 		return r;
-	fd = create_at(what, path.fd);
+	fd = create_at(what, path.at.fd);
 	if (fd == -EEXIST && what->name && !(what->flags & O_EXCL))
-		return open_existing(what, path.fd, entry, opened);
+		return open_existing(what, path.at.fd, entry, opened);
 	if (fd < 0)
 		return fd;
 	return open_created(what, fd, entry, opened);
@@ -410,7 +412,7 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t number, unsigned command,
 		reply_status(req, r);
 		return;
 	}
-	owned_fd fd = store_reopen(path.fd, O_RDONLY | O_NONBLOCK);
+	owned_fd fd = store_reopen(path.at.fd, O_RDONLY | O_NONBLOCK);
 	memcpy(&value, in, in_size < sizeof(value) ? in_size : sizeof(value));
 	r = credentials_restore();
 	if (fd < 0)

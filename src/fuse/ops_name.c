@@ -32,7 +32,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int r = path_get(&fs->nodes, directory, &path);
 
 	if (r == 0)
-		r = entry_find(fs, path.fd, directory, name, &entry);
+		r = entry_find(fs, path.at.fd, directory, name, &entry);
 	path_put(&path);
 	if (r == -ENOENT && fs->settings.negative_timeout > 0) {
 		entry = (struct fuse_entry_param){
@@ -67,7 +67,7 @@ static void op_readlink(fuse_req_t req, fuse_ino_t number)
 	ssize_t n = -1;
 
 	if (r == 0) {
-		n = readlinkat(path.fd, "", target, sizeof(target));
+		n = readlinkat(path.at.fd, "", target, sizeof(target));
 		if (n < 0)
 			r = -errno;
 		else if ((size_t)n == sizeof(target))
@@ -126,9 +126,9 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
 	if (r == 0)
 		r = assume_maker(what->mode, fuse_req_ctx(req)->umask);
 	if (r == 0)
-		r = make_at(path.fd, name, what);
+		r = make_at(path.at.fd, name, what);
 	if (r == 0)
-		r = entry_find(fs, path.fd, directory, name, &entry);
+		r = entry_find(fs, path.at.fd, directory, name, &entry);
 	path_put(&path);
 	reply_entry(req, r, &entry);
 }
@@ -164,11 +164,11 @@ static int link_to(struct filesystem *fs, struct node *node,
 		r = path_get(&fs->nodes, directory, &into);
 	if (r < 0)
 		return r;
-	struct store_path source = store_path_of(from.fd);
-	if (linkat(AT_FDCWD, source.text, into.fd, name,
+	struct inode_path source = inode_path_of(from.at.fd);
+	if (linkat(AT_FDCWD, source.text, into.at.fd, name,
 		   AT_SYMLINK_FOLLOW) < 0)
 		return -errno;
-	return entry_find(fs, into.fd, directory, name, entry);
+	return entry_find(fs, into.at.fd, directory, name, entry);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t number, fuse_ino_t parent,
@@ -229,8 +229,8 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name,
 	int r = path_get(&fs->nodes, node_of(req, parent), &path);
 
 	if (r == 0) {
-		doomed_find(fs, path.fd, name, &doomed);
-		if (unlinkat(path.fd, name, flags) < 0)
+		doomed_find(fs, path.at.fd, name, &doomed);
+		if (unlinkat(path.at.fd, name, flags) < 0)
 			r = -errno;
 		doomed_settle(fs, &doomed, r == 0);
 	}
@@ -274,14 +274,14 @@ static int rename_between(struct filesystem *fs, struct node *from,
 	if (r < 0)
 		return r;
 	if (flags == 0)
-		doomed_find(fs, target.fd, new_name, &doomed);
-	if (renameat2(source.fd, name, target.fd, new_name, flags) < 0)
+		doomed_find(fs, target.at.fd, new_name, &doomed);
+	if (renameat2(source.at.fd, name, target.at.fd, new_name, flags) < 0)
 		r = -errno;
 	doomed_settle(fs, &doomed, r == 0);
 	if (r == 0) {
-		note_name(fs, target.fd, to, new_name);
+		note_name(fs, target.at.fd, to, new_name);
 		if (flags & RENAME_EXCHANGE)
-			note_name(fs, source.fd, from, name);
+			note_name(fs, source.at.fd, from, name);
 	}
 	return r;
 }

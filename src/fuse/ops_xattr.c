@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Extended attributes of the store file, in every namespace it has, ACLs
- * included: the path in /proc reaches an inode of any type by descriptor,
- * symbolic links as well (it leads to the link itself).
+ * included.
  */
 #include <string.h>
-#include <sys/xattr.h>
 
 #include "core/file.h"
 #include "fuse/reply.h"
@@ -19,11 +17,8 @@
 static ssize_t read_value(const struct path *path, const char *name,
 			  char *value, size_t size)
 {
-	struct store_path at = store_path_of(path->fd);
-	ssize_t n = name ? getxattr(at.text, name, value, size) :
-			   listxattr(at.text, value, size);
-
-	return n < 0 ? -errno : n;
+	return name ? inode_getxattr(&path->at, name, value, size) :
+		      inode_listxattr(&path->at, value, size);
 }
 
 static void reply_value(fuse_req_t req, fuse_ino_t number, const char *name,
@@ -80,12 +75,10 @@ static int change(struct filesystem *fs, struct node *node, const char *name,
 		r = assume_setter(name);
 	if (r < 0)
 		return r;
-	struct store_path at = store_path_of(path.fd);
 	if (value)
-		r = setxattr(at.text, name, value, size, flags);
+		r = inode_setxattr(&path.at, name, value, size, flags);
 	else
-		r = removexattr(at.text, name);
-	r = r < 0 ? -errno : 0;
+		r = inode_removexattr(&path.at, name);
 	if (r == 0 && strcmp(name, CAPABILITY_NAME) == 0)
 		file_capabilities_set(node);
 	return r;

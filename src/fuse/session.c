@@ -41,6 +41,8 @@
 #define OVERLAYFS_MAGIC 0x794c7630
 #define MAX_WRITE (1u << 20)
 #define MAX_BACKGROUND 256
+/* Bytes of a message: a write of more takes a while to copy. */
+#define LONG_MESSAGE ((size_t)64 << 10)
 /* After the mount was detached, for programs that still have files open. */
 #define LINGER_MS 1000
 /* For workers that wait for the store's device. */
@@ -148,6 +150,22 @@ static void serve(void *context, void *message, size_t size)
 	}
 }
 
+/* By its nature: what waits for a device, or copies a lot. */
+static bool is_long(const void *message, size_t size)
+{
+	const struct wire_in_header *header = message;
+
+	switch (header->opcode) {
+	case WIRE_FSYNC:
+	case WIRE_FSYNCDIR:
+	case WIRE_FALLOCATE:
+	case WIRE_COPY_FILE_RANGE:
+		return true;
+	default:
+		return size >= LONG_MESSAGE;
+	}
+}
+
 /* ---- mounting ---------------------------------------------------------- */
 
 /* What libfuse says is kept for the message of the one who called it. */
@@ -250,6 +268,7 @@ int session_new(struct filesystem *fs, const struct session_settings *settings,
 	session->workers = (struct workers){
 		.device = session->handshake.device,
 		.limit = settings->threads,
+		.is_long = is_long,
 		.serve = serve,
 		.context = session,
 	};

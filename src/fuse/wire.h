@@ -14,8 +14,12 @@ enum wire_opcode {
 	WIRE_OPEN = 14,
 	WIRE_READ = 15,
 	WIRE_WRITE = 16,
+	WIRE_FSYNC = 20,
 	WIRE_INIT = 26,
+	WIRE_FSYNCDIR = 30,
 	WIRE_CREATE = 35,
+	WIRE_FALLOCATE = 43,
+	WIRE_COPY_FILE_RANGE = 47,
 	WIRE_TMPFILE = 51,
 	WIRE_OPCODES = 64, /* above the highest */
 };

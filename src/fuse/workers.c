@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A worker waits in read(2) on /dev/fuse. One that takes a request and leaves
- * nobody waiting starts another first, up to the limit. Unmounting ends the
- * read with ENODEV, in every thread; to stop them otherwise each is sent a
- * signal whose handler does nothing, again and again until it is gone,
- * because it may arrive just before the read.
+ *	reading		in read(2) on /dev/fuse
+ *	serving		has taken a request; perhaps nobody reads now
+ *	parked		done serving when there were readers enough
+ *
+ * With one program waiting for each answer one thread is enough, and fastest:
+ * it is the warm one. A second reader is put up
+ * - at once, when the request is one that takes long by its nature;
+ * - by the watchdog, when a request has taken longer than a tick;
+ * - by the watchdog, when most requests were found waiting: there are more
+ *   programs than one thread can serve.
+ * The watchdog ticks while requests come, and sleeps soon after the last: an
+ * idle mount wakes for nothing.
+ *
+ * Unmounting ends the read with ENODEV, in every thread; to stop them
+ * otherwise each is sent a signal whose handler does nothing, again and again
+ * until it is gone, because it may arrive just before the read.
  */
 #include "fuse/workers.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,15 +29,23 @@
 
 #include "core/node.h"
 #include "fuse/request.h"
+#include "os/clock.h"
 #include "os/credentials.h"
 #include "util/log.h"
 
 /* Room for the largest write and its headers. */
 #define MESSAGE_SIZE (((size_t)1 << 20) + 4096)
 #define STACK_SIZE ((size_t)512 << 10)
-#define IDLE_MAX 8
-#define WORKERS_MIN 2
 #define STOP_INTERVAL_MS 5
+
+/* The watchdog: a request that takes longer than this is a slow one. */
+#define TICK_NS 200000
+/* A read that is faster than this did not have to wait. */
+#define WAITED_NS 3000
+/* Crowded: three of four requests, of at least so many, in one round. */
+#define ROUND_TICKS 25
+#define ROUND_REQUESTS 64
+#define IDLE_ROUNDS 2
 
 struct worker {
 	struct workers *workers;
@@ -53,17 +71,23 @@ static void interrupted(int number)
 	(void)number;
 }
 
+/* ---- serving ----------------------------------------------------------- */
+
 /* The next request: its size, or 0 when there are no more. */
 static size_t receive(struct worker *worker)
 {
 	struct workers *workers = worker->workers;
+	int64_t began = clock_now();
 
 	while (!workers->stopping) {
 		ssize_t n = read(workers->device, worker->message,
 				 MESSAGE_SIZE);
 
-		if (n > 0)
+		if (n > 0) {
+			if (clock_now() - began < WAITED_NS)
+				atomic_fetch_add(&workers->crowded, 1);
 			return (size_t)n;
+		}
 		/* ENOENT: the request was taken back before it was read. */
 		if (n < 0 && (errno == EINTR || errno == ENOENT ||
 			      errno == EAGAIN))
@@ -76,21 +100,63 @@ static size_t receive(struct worker *worker)
 	return 0;
 }
 
+/* One more reader: a parked worker, or a new one, up to the limit. */
+static void add_reader(struct workers *workers)
+{
+	bool parked;
+
+	lock_take(&workers->lock, lock_rank_workers);
+	parked = workers->parked > workers->wakes;
+	if (parked) {
+		workers->wakes++;
+		atomic_fetch_add(&workers->readers, 1);
+		pthread_cond_signal(&workers->wake);
+	}
+	lock_drop(&workers->lock, lock_rank_workers);
+	if (!parked && worker_start(workers) < 0)
+		log_warning_once("no more worker threads can be started");
+}
+
+static void park(struct workers *workers)
+{
+	lock_take(&workers->lock, lock_rank_workers);
+	workers->parked++;
+	while (workers->wakes == 0 && !workers->stopping)
+		pthread_cond_wait(&workers->wake, &workers->lock.mutex);
+	if (workers->wakes > 0)
+		workers->wakes--;
+	workers->parked--;
+	lock_drop(&workers->lock, lock_rank_workers);
+}
+
+static void wake_watchdog(struct workers *workers)
+{
+	if (workers->watching || atomic_exchange(&workers->watching, true))
+		return;
+	lock_take(&workers->lock, lock_rank_workers);
+	pthread_cond_signal(&workers->watch);
+	lock_drop(&workers->lock, lock_rank_workers);
+}
+
 static void work(struct worker *worker)
 {
 	struct workers *workers = worker->workers;
 	size_t size;
 
 	while ((size = receive(worker)) > 0) {
-		if (atomic_fetch_sub(&workers->idle, 1) == 1 &&
-		    worker_start(workers) < 0)
-			log_warning_once("no more worker threads: %s",
-					 strerror(errno));
+		unsigned left = atomic_fetch_sub(&workers->readers, 1) - 1;
+
+		atomic_fetch_add(&workers->taken, 1);
+		if (left == 0 && workers->is_long(worker->message, size))
+			add_reader(workers);
+		wake_watchdog(workers);
 		workers->serve(workers->context, worker->message, size);
-		if (atomic_fetch_add(&workers->idle, 1) >= IDLE_MAX)
-			break;
+		/* Who wakes a parked one has counted it as a reader. */
+		if (workers->readers >= workers->wanted)
+			park(workers);
+		else
+			atomic_fetch_add(&workers->readers, 1);
 	}
-	atomic_fetch_sub(&workers->idle, 1);
 }
 
 static void worker_free(struct worker *worker)
@@ -136,6 +202,7 @@ static int thread_start(struct worker *worker)
 	return -r;
 }
 
+/* A new reader, unless there are too many threads. */
 static int worker_start(struct workers *workers)
 {
 	struct worker *worker;
@@ -156,7 +223,7 @@ static int worker_start(struct workers *workers)
 		return -ENOMEM;
 	}
 	worker->workers = workers;
-	atomic_fetch_add(&workers->idle, 1);
+	atomic_fetch_add(&workers->readers, 1);
 	/* In the list before it can end; under the lock till thread is set. */
 	lock_take(&workers->lock, lock_rank_workers);
 	LIST_INSERT_HEAD(&workers->list, worker, link);
@@ -166,24 +233,91 @@ static int worker_start(struct workers *workers)
 	lock_drop(&workers->lock, lock_rank_workers);
 	if (r < 0) {
 		worker_free(worker);
-		atomic_fetch_sub(&workers->idle, 1);
+		atomic_fetch_sub(&workers->readers, 1);
 		atomic_fetch_sub(&workers->count, 1);
 	}
 	return r;
 }
 
+/* ---- watching ---------------------------------------------------------- */
+
+static void sleep_till_woken(struct workers *workers)
+{
+	lock_take(&workers->lock, lock_rank_workers);
+	workers->watching = false;
+	while (!workers->watching && !workers->stopping)
+		pthread_cond_wait(&workers->watch, &workers->lock.mutex);
+	lock_drop(&workers->lock, lock_rank_workers);
+}
+
+/* More readers while most requests had to wait, else back to one. */
+static void adapt(struct workers *workers, uint64_t taken, uint64_t crowded)
+{
+	if (taken < ROUND_REQUESTS || crowded < taken / 4 * 3) {
+		workers->wanted = 1;
+	} else if (workers->wanted < workers->limit) {
+		workers->wanted++;
+		add_reader(workers);
+	}
+}
+
+static void *watchdog_main(void *argument)
+{
+	struct workers *workers = argument;
+	const struct timespec tick = { .tv_nsec = TICK_NS };
+	uint64_t taken = 0, round_taken = 0, round_crowded = 0;
+	unsigned ticks = 0, idle = 0;
+
+	while (!workers->stopping) {
+		uint64_t now = workers->taken;
+
+		/* The same requests as a tick ago, and nobody for the next. */
+		if (now == taken && workers->readers == 0)
+			add_reader(workers);
+		taken = now;
+		if (++ticks == ROUND_TICKS) {
+			uint64_t crowded = workers->crowded;
+
+			adapt(workers, now - round_taken,
+			      crowded - round_crowded);
+			idle = now == round_taken ? idle + 1 : 0;
+			round_taken = now;
+			round_crowded = crowded;
+			ticks = 0;
+		}
+		if (idle >= IDLE_ROUNDS && workers->readers > 0) {
+			sleep_till_woken(workers);
+			idle = 0;
+		}
+		nanosleep(&tick, NULL);
+	}
+	return NULL;
+}
+
+/* ---- starting and stopping --------------------------------------------- */
+
 int workers_start(struct workers *workers)
 {
 	struct sigaction action = { .sa_handler = interrupted };
-	int r = 0;
+	int r;
 
 	lock_init(&workers->lock);
+	pthread_cond_init(&workers->wake, NULL);
+	pthread_cond_init(&workers->watch, NULL);
 	LIST_INIT(&workers->list);
+	workers->wanted = 1;
+	workers->watching = true;
 	sigemptyset(&action.sa_mask);
 	sigaction(interrupt_signal(), &action, NULL);
-	for (unsigned i = 0; i < WORKERS_MIN && r == 0; i++)
-		r = worker_start(workers);
-	return workers->count > 0 ? 0 : r;
+	r = -pthread_create(&workers->watchdog, NULL, watchdog_main, workers);
+	if (r < 0)
+		return r;
+	r = worker_start(workers);
+	if (r < 0) {
+		workers->stopping = true;
+		pthread_join(workers->watchdog, NULL);
+	}
+	return r;
 }
 
 static void interrupt_all(struct workers *workers)
@@ -193,6 +327,8 @@ static void interrupt_all(struct workers *workers)
 	lock_take(&workers->lock, lock_rank_workers);
 	LIST_FOREACH(worker, &workers->list, link)
 		pthread_kill(worker->thread, interrupt_signal());
+	pthread_cond_broadcast(&workers->wake);
+	pthread_cond_broadcast(&workers->watch);
 	lock_drop(&workers->lock, lock_rank_workers);
 }
 
@@ -203,6 +339,8 @@ bool workers_stop(struct workers *workers, unsigned milliseconds)
 	};
 
 	workers->stopping = true;
+	interrupt_all(workers);
+	pthread_join(workers->watchdog, NULL);
 	for (unsigned waited = 0; workers->count > 0;
 	     waited += STOP_INTERVAL_MS) {
 		if (waited >= milliseconds)
@@ -210,6 +348,8 @@ bool workers_stop(struct workers *workers, unsigned milliseconds)
 		interrupt_all(workers);
 		nanosleep(&interval, NULL);
 	}
+	pthread_cond_destroy(&workers->watch);
+	pthread_cond_destroy(&workers->wake);
 	lock_fini(&workers->lock);
 	return true;
 }

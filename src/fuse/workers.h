@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The threads that serve requests. Always one more than is busy, so that a
- * slow store file keeps only the threads busy that wait for it; above a few
- * idle ones they end again.
+ * The threads that serve requests: as few as keep up, because the kernel
+ * wakes readers in turn and a cold thread costs more than most requests, but
+ * always another one when a request takes long, so that a slow store file
+ * delays nobody else.
  *
  * Owned by the session; started and stopped by the main thread.
  */
 #ifndef MSYNCFS_FUSE_WORKERS_H
 #define MSYNCFS_FUSE_WORKERS_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/queue.h>
 
 #include "util/lock.h"
@@ -19,23 +22,36 @@
 struct worker;
 
 struct workers {
+	/* Set by the caller. */
 	int device;
 	unsigned limit;
+	/* Will serving this take long by its nature? */
+	bool (*is_long)(const void *message, size_t size);
 	/* Serves one request; in the worker's thread. */
 	void (*serve)(void *context, void *message, size_t size);
 	void *context;
+
 	/* Set when the connection is gone or somebody stops us. */
 	_Atomic bool stopping;
-	_Atomic unsigned idle;
+	_Atomic unsigned readers; /* waiting for a request, or about to */
+	_Atomic unsigned wanted; /* how many there should be */
 	_Atomic unsigned count;
-	struct lock lock; /* protects list */
+	_Atomic uint64_t taken; /* requests so far */
+	_Atomic uint64_t crowded; /* of those, found without waiting */
+	_Atomic bool watching; /* the watchdog is awake */
+	struct lock lock; /* protects what follows */
+	pthread_cond_t wake;
+	pthread_cond_t watch;
+	unsigned parked;
+	unsigned wakes; /* parked ones that are to go on */
+	pthread_t watchdog;
 	LIST_HEAD(, worker) list;
 };
 
 /* The signal that the main thread gets when a worker saw the mount end. */
 int workers_signal(void);
 
-/* 0 or -errno. device, limit, serve and context are set by the caller. */
+/* 0 or -errno. */
 int workers_start(struct workers *workers);
 
 /*

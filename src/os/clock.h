@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clocks of the vDSO's coarse kind: a few nanoseconds a call, as exact as
- * the kernel's tick (1 to 10 ms), which is what file times are made of.
+ * Clocks, all of the vDSO's. The coarse ones cost a few nanoseconds and are
+ * as exact as the kernel's tick (1 to 10 ms), which is what file times are
+ * made of.
  */
 #ifndef MSYNCFS_OS_CLOCK_H
 #define MSYNCFS_OS_CLOCK_H
@@ -15,6 +16,12 @@ static inline int64_t clock_of(clockid_t id)
 
 	clock_gettime(id, &now);
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Nanoseconds since boot. */
+static inline int64_t clock_now(void)
+{
+	return clock_of(CLOCK_MONOTONIC);
 }
 
 /* Nanoseconds since the epoch, at the last tick. */

@@ -12,11 +12,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "os/inode.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -222,17 +222,9 @@ int store_open(struct store *store, const struct store_id *id, int flags)
 	return open_handle(store->mounts[id->mount].fd, id, flags);
 }
 
-struct store_path store_path_of(int fd)
-{
-	struct store_path path;
-
-	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", fd);
-	return path;
-}
-
 int store_reopen(int fd, int flags)
 {
-	struct store_path path = store_path_of(fd);
+	struct inode_path path = inode_path_of(fd);
 	int opened = open(path.text, (flags & ~O_NOFOLLOW) | O_CLOEXEC);
 
 	return opened < 0 ? -errno : opened;

@@ -78,12 +78,6 @@ int store_open(struct store *store, const struct store_id *id, int flags);
  */
 int store_reopen(int fd, int flags);
 
-/* "/proc/self/fd/N": the path of an open inode for calls that take paths. */
-struct store_path {
-	char text[32];
-};
-struct store_path store_path_of(int fd);
-
 /*
  * An inode number that no other file system of the store has: the store
  * root's own numbers are kept, those of other file systems get their index
