@@ -22,6 +22,7 @@
 #include "options.h"
 #include "os/credentials.h"
 #include "os/guard.h"
+#include "os/inode.h"
 #include "preflight.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -29,7 +30,8 @@
 #define EXIT_USAGE 2
 #define EXIT_MOUNT 1
 #define THREADS_DEFAULT 64
-#define MESSAGE_MAX 512
+/* Paths in a message, and advice behind them. */
+#define MESSAGE_MAX 8192
 
 struct daemon {
 	const struct options *options;
@@ -186,6 +188,8 @@ static int run(struct daemon *daemon, char *error)
 	node_thread_enter();
 	session_block_signals();
 	credentials_init();
+	if (inode_init() < 0)
+		log_warning("/proc can't be read: %s", strerror(errno));
 	r = filesystem_init(fs, dup(daemon->checked->store_fd),
 			    raise_descriptor_limit(), &settings);
 	if (r < 0) {
@@ -196,6 +200,7 @@ static int run(struct daemon *daemon, char *error)
 		filesystem_fini(fs);
 	}
 	node_thread_leave();
+	inode_fini();
 	free(fs);
 	return r;
 }

@@ -5,8 +5,11 @@
  * the old one). It is O_NOATIME, because mapping a file counts as reading it
  * and a write must not move atime; reads move it as allow_access() says.
  *
- * Files with setuid or setgid bits stay off the kernel path: it would leave
- * the kernel's cached mode standing after a write has cleared the bits.
+ * Files with setuid or setgid bits stay off the kernel path: a write there
+ * would clear the bits in the store and leave them in the mode that the
+ * kernel has cached. On the daemon path we see that write, and the kernel is
+ * made to ask for the mode before the writer's close is over: until then
+ * nobody can execute the file (ETXTBSY).
  *
  * Writing on the daemon path. Within the file's size bytes are copied into
  * the mapping. What extends the file goes through pwrite(2), which allocates
@@ -228,10 +231,30 @@ static void drop_unopened_locked(struct filesystem *fs, struct node *node)
 	file_release(file);
 }
 
+bool file_flushed(struct file *file)
+{
+	bool cleared = atomic_exchange(&file->bits_cleared, false);
+
+	/*
+	 * A file gets here on the kernel path when it was given the bits
+	 * while it was open: what was written there we have not seen.
+	 */
+	return cleared || file->path == data_path_kernel;
+}
+
+void file_changing(struct file *file)
+{
+	struct stat st;
+
+	if (fstat(file->fd, &st) == 0 && (st.st_mode & PRIVILEGE_BITS))
+		file->bits_cleared = true;
+}
+
 static int truncate_at_open(struct file *file, const struct caller *caller)
 {
 	int r = credentials_assume_for_write(caller);
 
+	file_changing(file);
 	if (r == 0 && ftruncate(file->fd, 0) < 0)
 		r = -errno;
 	file->write_tick = 0;
@@ -294,6 +317,7 @@ int file_open(struct filesystem *fs, struct node *node, int flags,
 	bool writer = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 	owned_path path = PATH_NONE;
 	struct file_handle_state *handle;
+	struct stat st;
 	bool keep = false;
 	int r = 0;
 
@@ -310,6 +334,10 @@ int file_open(struct filesystem *fs, struct node *node, int flags,
 		keep = cache_is_good(fs, node);
 		count_open_locked(node, writer, handle, opened);
 		opened->keep_cache = keep;
+		opened->wants_flush =
+			writer && (node->file->bits_cleared ||
+				   (fstat(node->file->fd, &st) == 0 &&
+				    (st.st_mode & PRIVILEGE_BITS)));
 	}
 	lock_drop(&node->lock, lock_rank_node);
 	if (r < 0)
@@ -526,8 +554,10 @@ ssize_t file_write(struct file *file, const char *data, size_t size,
 	if (!*cleared && !append && offset + (off_t)size <= st.st_size &&
 	    copy_into_mapping(file, data, size, offset))
 		return (ssize_t)size;
-	if (*cleared)
+	if (*cleared) {
 		file->has_capabilities = false;
+		file->bits_cleared = true;
+	}
 	return write_by_syscall(file->fd, data, size, offset, append);
 }
 

@@ -46,6 +46,8 @@ struct file {
 	_Atomic bool writable; /* the descriptor */
 	/* Its times can't be set by us, so writes must move them. */
 	_Atomic bool copies_by_syscall;
+	/* A change cleared setuid or setgid, and the kernel may not know. */
+	_Atomic bool bits_cleared;
 	/* May have file capabilities, which a write must clear. */
 	_Atomic bool has_capabilities;
 	/* The tick of the last write whose times are in the store. */
@@ -72,6 +74,7 @@ struct file_opened {
 	int backing_id;
 	bool keep_cache; /* the kernel's cached pages are still right */
 	bool first_writer;
+	bool wants_flush; /* close is to be told at once: file_flushed() */
 };
 
 /*
@@ -89,6 +92,16 @@ int file_open_created(struct filesystem *fs, struct node *node, int fd,
 
 /* Undoes one open. */
 void file_close(struct filesystem *fs, struct file_handle_state *handle);
+
+/*
+ * A writer closes. True when setuid or setgid bits were cleared since the
+ * last time: the kernel must then learn the new mode before anybody can
+ * execute the file.
+ */
+bool file_flushed(struct file *file);
+
+/* An open writer is about to change it by other means than file_write(). */
+void file_changing(struct file *file);
 
 /* Keeps the object, not the open, alive; needs an open or the node's lock. */
 void file_hold(struct file *file);

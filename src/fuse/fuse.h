@@ -28,6 +28,13 @@ static inline struct filesystem *filesystem_of(fuse_req_t req)
 	return session_filesystem(session_of(req));
 }
 
+/*
+ * Makes the kernel ask for a node's attributes now, by a stat of our own on
+ * the mount. For the rare case that no answer of ours carries them. Another
+ * thread serves the question.
+ */
+void session_refresh_attributes(struct session *session, struct node *node);
+
 /* Each adds its operations to the table. */
 void ops_name_add(struct fuse_lowlevel_ops *ops);
 void ops_attr_add(struct fuse_lowlevel_ops *ops);

@@ -50,7 +50,8 @@ static void complete_open(struct iovec *body)
 	if (body->iov_len < sizeof(out))
 		return;
 	memcpy(&out, at, sizeof(out));
-	out.open_flags |= WIRE_FOPEN_NOFLUSH;
+	if (!current_request.wants_flush)
+		out.open_flags |= WIRE_FOPEN_NOFLUSH;
 	if (current_request.backing_id > 0) {
 		out.open_flags &= ~WIRE_FOPEN_KEEP_CACHE;
 		out.open_flags |= WIRE_FOPEN_PASSTHROUGH;

@@ -39,6 +39,7 @@ static void fill_opened(struct fuse_file_info *fi,
 	fi->fh = (uintptr_t)opened->handle;
 	fi->keep_cache = opened->keep_cache;
 	current_request.backing_id = opened->backing_id;
+	current_request.wants_flush = opened->wants_flush;
 }
 
 static void op_open(fuse_req_t req, fuse_ino_t number,
@@ -320,8 +321,10 @@ static void op_write(fuse_req_t req, fuse_ino_t number, const char *data,
 static void op_flush(fuse_req_t req, fuse_ino_t number,
 		     struct fuse_file_info *fi)
 {
-	(void)number;
-	(void)fi;
+	struct node *node = node_of_number(&filesystem_of(req)->nodes, number);
+
+	if (file_flushed(file_of(fi)))
+		session_refresh_attributes(session_of(req), node);
 	reply_status(req, 0);
 }
 
@@ -333,10 +336,11 @@ static void op_fsync(fuse_req_t req, fuse_ino_t number, int data_only,
 }
 
 /* fallocate and copies clear setuid and setgid like a write. */
-static int assume_changer(void)
+static int assume_changer(struct file *file)
 {
 	struct caller caller = current_request.caller;
 
+	file_changing(file);
 	caller.kill_privileges = caller.uid != 0;
 	return credentials_assume_for_write(&caller);
 }
@@ -344,7 +348,7 @@ static int assume_changer(void)
 static void op_fallocate(fuse_req_t req, fuse_ino_t number, int mode,
 			 off_t offset, off_t length, struct fuse_file_info *fi)
 {
-	int r = assume_changer();
+	int r = assume_changer(file_of(fi));
 
 	(void)number;
 	if (r == 0 &&
@@ -371,7 +375,7 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t from,
 			       struct fuse_file_info *out, size_t size,
 			       int flags)
 {
-	ssize_t n = assume_changer();
+	ssize_t n = assume_changer(file_of(out));
 
 	(void)from;
 	(void)to;

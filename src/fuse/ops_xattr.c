@@ -11,14 +11,60 @@
 #include "util/cleanup.h"
 
 #define ACL_PREFIX "system.posix_acl_"
+#define TRUSTED_PREFIX "trusted."
 #define CAPABILITY_NAME "security.capability"
+
+/*
+ * Names in the trusted namespace are shown to CAP_SYS_ADMIN only (xattr(7)),
+ * and the store shows them to us. The list's new size.
+ */
+static size_t hide_trusted(char *names, size_t size)
+{
+	size_t kept = 0;
+	size_t length;
+
+	for (size_t at = 0; at < size; at += length) {
+		length = strlen(names + at) + 1;
+		if (strncmp(names + at, TRUSTED_PREFIX,
+			    strlen(TRUSTED_PREFIX)) == 0)
+			continue;
+		memmove(names + kept, names + at, length);
+		kept += length;
+	}
+	return kept;
+}
+
+static ssize_t list_names(const struct path *path, char *names, size_t size)
+{
+	owned_memory char *all = NULL;
+	ssize_t n;
+
+	if (current_request.caller.uid == 0)
+		return inode_listxattr(&path->at, names, size);
+	n = inode_listxattr(&path->at, NULL, 0);
+	if (n <= 0)
+		return n;
+	all = malloc((size_t)n);
+	if (!all)
+		return -ENOMEM;
+	n = inode_listxattr(&path->at, all, (size_t)n);
+	if (n < 0)
+		return n;
+	n = (ssize_t)hide_trusted(all, (size_t)n);
+	if (size == 0)
+		return n;
+	if ((size_t)n > size)
+		return -ERANGE;
+	memcpy(names, all, (size_t)n);
+	return n;
+}
 
 /* Name NULL: the list of names. */
 static ssize_t read_value(const struct path *path, const char *name,
 			  char *value, size_t size)
 {
 	return name ? inode_getxattr(&path->at, name, value, size) :
-		      inode_listxattr(&path->at, value, size);
+		      list_names(path, value, size);
 }
 
 static void reply_value(fuse_req_t req, fuse_ino_t number, const char *name,

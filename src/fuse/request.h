@@ -7,6 +7,7 @@
 #ifndef MSYNCFS_FUSE_REQUEST_H
 #define MSYNCFS_FUSE_REQUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,6 +23,7 @@ struct request {
 	uint32_t offered2;
 	/* For the reply of an OPEN or CREATE on the kernel path, else 0. */
 	int backing_id;
+	bool wants_flush; /* not FOPEN_NOFLUSH */
 	/* Of a READ that is answered from a mapping: what to read again. */
 	int read_fd;
 	off_t read_offset;

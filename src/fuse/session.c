@@ -150,6 +150,35 @@ static void serve(void *context, void *message, size_t size)
 	}
 }
 
+/* The handle that the kernel's FUSE makes: fs/fuse/inode.c, fuse_encode_fh. */
+#define KERNEL_HANDLE_TYPE 0x81
+
+struct kernel_handle {
+	struct file_handle head;
+	uint32_t words[3]; /* node id, high part first; generation */
+};
+
+void session_refresh_attributes(struct session *session, struct node *node)
+{
+	uint64_t number = node_number(&session->fs->nodes, node);
+	struct kernel_handle handle = {
+		.head.handle_bytes = sizeof(handle.words),
+		.head.handle_type = KERNEL_HANDLE_TYPE,
+		.words = { (uint32_t)(number >> 32), (uint32_t)number, 0 },
+	};
+	struct statx stx;
+	owned_fd root = open(session->settings.mountpoint,
+			     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	owned_fd fd = -1;
+
+	if (root >= 0)
+		fd = open_by_handle_at(root, &handle.head,
+				       O_PATH | O_CLOEXEC);
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC,
+			    STATX_BASIC_STATS, &stx) < 0)
+		log_debug("attributes not refreshed: %s", strerror(errno));
+}
+
 /* By its nature: what waits for a device, or copies a lot. */
 static bool is_long(const void *message, size_t size)
 {

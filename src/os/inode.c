@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Each call tries the descriptor itself, then the kernel's newer call with an
- * empty path, then /proc. That a call is missing (ENOSYS) is remembered.
+ * Each call tries the descriptor itself, then the kernel's newer call, then
+ * the path in /proc. That a call is missing (ENOSYS) is remembered.
+ *
+ * The newer calls for extended attributes refuse an O_PATH descriptor with
+ * an empty path (EBADF, Linux 6.18), but take the descriptor's name relative
+ * to the open directory /proc/self/fd, which saves most of the walk.
  */
 #include "os/inode.h"
 
@@ -14,6 +18,8 @@
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+#include "util/cleanup.h"
 
 /* The same numbers on every architecture but alpha (asm-generic/unistd.h). */
 #define CALL_FCHMODAT2 452
@@ -32,12 +38,39 @@ static atomic_bool no_fchmodat2;
 static atomic_bool no_empty_utimensat;
 static atomic_bool no_xattrat;
 
+#define DESCRIPTORS "/proc/self/fd/"
+
+static int descriptors = -1;
+
+int inode_init(void)
+{
+	descriptors = open(DESCRIPTORS, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return descriptors < 0 ? -errno : 0;
+}
+
+void inode_fini(void)
+{
+	cleanup_close(&descriptors);
+	descriptors = -1;
+}
+
 struct inode_path inode_path_of(int fd)
 {
 	struct inode_path path;
 
-	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", fd);
+	snprintf(path.text, sizeof(path.text), DESCRIPTORS "%d", fd);
 	return path;
+}
+
+/* The last part of it, relative to the open directory. */
+static const char *name_in(const struct inode_path *path)
+{
+	return path->text + sizeof(DESCRIPTORS) - 1;
+}
+
+static bool has_xattrat(void)
+{
+	return descriptors >= 0 && !no_xattrat;
 }
 
 /* True when the call is there: *r is then its result. */
@@ -105,12 +138,12 @@ ssize_t inode_getxattr(const struct inode_handle *inode, const char *name,
 
 	if (inode->opened)
 		return result_of(fgetxattr(inode->fd, name, value, size));
-	if (!no_xattrat &&
-	    answered(syscall(CALL_GETXATTRAT, inode->fd, "", AT_EMPTY_PATH,
+	struct inode_path path = inode_path_of(inode->fd);
+	if (has_xattrat() &&
+	    answered(syscall(CALL_GETXATTRAT, descriptors, name_in(&path), 0,
 			     name, &arguments, sizeof(arguments)),
 		     &no_xattrat, &r))
 		return r;
-	struct inode_path path = inode_path_of(inode->fd);
 	return result_of(getxattr(path.text, name, value, size));
 }
 
@@ -121,12 +154,12 @@ ssize_t inode_listxattr(const struct inode_handle *inode, char *names,
 
 	if (inode->opened)
 		return result_of(flistxattr(inode->fd, names, size));
-	if (!no_xattrat &&
-	    answered(syscall(CALL_LISTXATTRAT, inode->fd, "", AT_EMPTY_PATH,
+	struct inode_path path = inode_path_of(inode->fd);
+	if (has_xattrat() &&
+	    answered(syscall(CALL_LISTXATTRAT, descriptors, name_in(&path), 0,
 			     names, size),
 		     &no_xattrat, &r))
 		return r;
-	struct inode_path path = inode_path_of(inode->fd);
 	return result_of(listxattr(path.text, names, size));
 }
 
@@ -143,12 +176,12 @@ int inode_setxattr(const struct inode_handle *inode, const char *name,
 	if (inode->opened)
 		return (int)result_of(
 			fsetxattr(inode->fd, name, value, size, flags));
-	if (!no_xattrat &&
-	    answered(syscall(CALL_SETXATTRAT, inode->fd, "", AT_EMPTY_PATH,
+	struct inode_path path = inode_path_of(inode->fd);
+	if (has_xattrat() &&
+	    answered(syscall(CALL_SETXATTRAT, descriptors, name_in(&path), 0,
 			     name, &arguments, sizeof(arguments)),
 		     &no_xattrat, &r))
 		return (int)r;
-	struct inode_path path = inode_path_of(inode->fd);
 	return (int)result_of(setxattr(path.text, name, value, size, flags));
 }
 
@@ -158,11 +191,11 @@ int inode_removexattr(const struct inode_handle *inode, const char *name)
 
 	if (inode->opened)
 		return (int)result_of(fremovexattr(inode->fd, name));
-	if (!no_xattrat &&
-	    answered(syscall(CALL_REMOVEXATTRAT, inode->fd, "", AT_EMPTY_PATH,
-			     name),
+	struct inode_path path = inode_path_of(inode->fd);
+	if (has_xattrat() &&
+	    answered(syscall(CALL_REMOVEXATTRAT, descriptors, name_in(&path),
+			     0, name),
 		     &no_xattrat, &r))
 		return (int)r;
-	struct inode_path path = inode_path_of(inode->fd);
 	return (int)result_of(removexattr(path.text, name));
 }

@@ -20,6 +20,13 @@ struct inode_handle {
 	bool writable; /* opened, and for writing */
 };
 
+/*
+ * Keeps /proc/self/fd open; before any thread. 0 or -errno: everything works
+ * without it, extended attributes slower.
+ */
+int inode_init(void);
+void inode_fini(void);
+
 /* "/proc/self/fd/N", for calls that take nothing but paths. */
 struct inode_path {
 	char text[32];
