@@ -202,23 +202,23 @@ static int first_open_locked(struct filesystem *fs, struct node *node,
 	return 0;
 }
 
+/* Replaces the descriptor by fd (O_RDWR), which stays the caller's. */
+static int make_writable(struct file *file, int fd)
+{
+	if (dup3(fd, file->fd, O_CLOEXEC) < 0)
+		return -errno;
+	file->writable = true;
+	mapping_drop(&file->mapping);
+	return 0;
+}
+
 /* The first writer of a file that was open for reading only. */
 static int upgrade_locked(struct filesystem *fs, struct node *node,
 			  const struct path *path)
 {
-	struct file *file = node->file;
-	int fd = open_inode(fs, node, path, O_RDWR);
+	owned_fd fd = open_inode(fs, node, path, O_RDWR);
 
-	if (fd < 0)
-		return fd;
-	if (dup3(fd, file->fd, O_CLOEXEC) < 0) {
-		close(fd);
-		return -errno;
-	}
-	close(fd);
-	file->writable = true;
-	mapping_drop(&file->mapping);
-	return 0;
+	return fd < 0 ? fd : make_writable(node->file, fd);
 }
 
 static void drop_unopened_locked(struct filesystem *fs, struct node *node)
@@ -273,24 +273,33 @@ static bool cache_is_good(struct filesystem *fs, struct node *node)
 	return node->file->opens > 0 || node->stamp == stamp_of(&st);
 }
 
-static void count_open_locked(struct node *node, bool writer,
+static bool is_writer(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
+static void count_open_locked(struct node *node, int flags,
 			      struct file_handle_state *handle,
 			      struct file_opened *opened)
 {
 	struct file *file = node->file;
+	bool writer = is_writer(flags);
+	bool mapper = (flags & O_ACCMODE) == O_RDWR;
 
 	*opened = (struct file_opened){
 		.handle = handle,
 		.path = file->path,
 		.backing_id = file->backing_id,
-		.first_writer = writer && file->writers == 0,
+		.first_mapper = mapper && file->mappers == 0,
 	};
 	file->opens++;
 	file->writers += writer;
-	if (writer && file->path == data_path_kernel)
+	file->mappers += mapper;
+	if (mapper && file->path == data_path_kernel)
 		node->written_unseen = true;
 	handle->file = file;
 	handle->writer = writer;
+	handle->mapper = mapper;
 	handle->errors_seen = atomic_load(&file->sync_errors);
 }
 
@@ -314,7 +323,7 @@ static int open_locked(struct filesystem *fs, struct node *node,
 int file_open(struct filesystem *fs, struct node *node, int flags,
 	      const struct caller *caller, struct file_opened *opened)
 {
-	bool writer = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+	bool writer = is_writer(flags);
 	owned_path path = PATH_NONE;
 	struct file_handle_state *handle;
 	struct stat st;
@@ -332,7 +341,7 @@ int file_open(struct filesystem *fs, struct node *node, int flags,
 	r = open_locked(fs, node, &path, flags, writer, caller);
 	if (r == 0) {
 		keep = cache_is_good(fs, node);
-		count_open_locked(node, writer, handle, opened);
+		count_open_locked(node, flags, handle, opened);
 		opened->keep_cache = keep;
 		opened->wants_flush =
 			writer && (node->file->bits_cleared ||
@@ -345,30 +354,37 @@ int file_open(struct filesystem *fs, struct node *node, int flags,
 	return r;
 }
 
+static int created_locked(struct filesystem *fs, struct node *node, int *fd,
+			  const struct caller *caller)
+{
+	struct stat st;
+
+	if (fstat(*fd, &st) < 0)
+		return -errno;
+	node->file = file_new(fs, node, *fd, true);
+	if (!node->file)
+		return -ENOMEM;
+	*fd = -1;
+	choose_path(fs, node->file, &st, caller);
+	return 0;
+}
+
 int file_open_created(struct filesystem *fs, struct node *node, int fd,
-		      const struct caller *caller, struct file_opened *opened)
+		      int flags, const struct caller *caller,
+		      struct file_opened *opened)
 {
 	struct file_handle_state *handle = calloc(1, sizeof(*handle));
-	struct stat st;
 	int r = 0;
 
 	lock_take(&node->lock, lock_rank_node);
-	if (!handle) {
+	if (!handle)
 		r = -ENOMEM;
-	} else if (!node->file) {
-		if (fstat(fd, &st) < 0)
-			r = -errno;
-		else
-			node->file = file_new(fs, node, fd, true);
-		if (r == 0 && !node->file)
-			r = -ENOMEM;
-		if (r == 0) {
-			fd = -1;
-			choose_path(fs, node->file, &st, caller);
-		}
-	}
+	else if (node->file && !node->file->writable)
+		r = make_writable(node->file, fd);
+	else if (!node->file)
+		r = created_locked(fs, node, &fd, caller);
 	if (r == 0)
-		count_open_locked(node, true, handle, opened);
+		count_open_locked(node, flags, handle, opened);
 	lock_drop(&node->lock, lock_rank_node);
 	if (r < 0)
 		free(handle);
@@ -388,7 +404,8 @@ void file_close(struct filesystem *fs, struct file_handle_state *handle)
 	assert(file->opens > 0);
 	file->opens--;
 	file->writers -= handle->writer;
-	if (file->writers == 0)
+	file->mappers -= handle->mapper;
+	if (file->mappers == 0)
 		node->written_unseen = false;
 	last = file->opens == 0;
 	if (last) {

@@ -39,6 +39,7 @@ struct file {
 	/* The node's lock. */
 	unsigned opens;
 	unsigned writers;
+	unsigned mappers; /* O_RDWR: can write through a shared mapping */
 	int fd; /* its number never changes; file_descriptor() */
 	enum data_path path;
 	int backing_id; /* on the kernel path */
@@ -65,6 +66,7 @@ struct file_handle_state {
 	struct file *file;
 	_Atomic unsigned errors_seen;
 	bool writer;
+	bool mapper;
 };
 
 /* What an OPEN or CREATE answers. */
@@ -73,7 +75,7 @@ struct file_opened {
 	enum data_path path;
 	int backing_id;
 	bool keep_cache; /* the kernel's cached pages are still right */
-	bool first_writer;
+	bool first_mapper;
 	bool wants_flush; /* close is to be told at once: file_flushed() */
 };
 
@@ -88,7 +90,8 @@ int file_open(struct filesystem *fs, struct node *node, int flags,
  * taken over in every case.
  */
 int file_open_created(struct filesystem *fs, struct node *node, int fd,
-		      const struct caller *caller, struct file_opened *opened);
+		      int flags, const struct caller *caller,
+		      struct file_opened *opened);
 
 /* Undoes one open. */
 void file_close(struct filesystem *fs, struct file_handle_state *handle);

@@ -4,8 +4,9 @@
  * - for a file with setuid or setgid bits: every exec then asks for the mode
  *   (fuse_permission() refreshes what has timed out), so bits that a write
  *   has cleared in the store are never acted on;
- * - for a file that is open for writing on the kernel path: a mapped write
- *   moves its times unseen.
+ * - for a file that is open O_RDWR on the kernel path: a mapped write moves
+ *   its times unseen. (The kernel notices write(2), which is all that O_WRONLY
+ *   allows: a shared mapping that can be written takes both rights.)
  */
 #include "fuse/entry.h"
 

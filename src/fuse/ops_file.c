@@ -56,8 +56,8 @@ static void op_open(fuse_req_t req, fuse_ino_t number,
 		return;
 	}
 	fill_opened(fi, &opened);
-	/* From now on the kernel path moves times and sizes unseen. */
-	if (opened.first_writer && opened.path == data_path_kernel)
+	/* From now on a mapped write may move times unseen. */
+	if (opened.first_mapper && opened.path == data_path_kernel)
 		entry_expire_attributes(session_of(req), node);
 	if (fuse_reply_open(req, fi) == -ENOENT)
 		file_close(fs, opened.handle);
@@ -135,8 +135,8 @@ static int open_created(const struct creation *what, int fd,
 		return r;
 	}
 	node = node_of_number(&what->fs->nodes, entry->ino);
-	r = file_open_created(what->fs, node, fd, &current_request.caller,
-			      opened);
+	r = file_open_created(what->fs, node, fd, what->flags,
+			      &current_request.caller, opened);
 	if (r < 0)
 		entry_drop(what->fs, entry);
 	/*
