@@ -105,6 +105,11 @@ static bool access_due(const struct store *store, const struct stat *st)
 		       SECONDS_PER_DAY;
 }
 
+static bool is_writer(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
 /* ---- descriptors ------------------------------------------------------- */
 
 static int open_inode_as(struct filesystem *fs, struct node *node,
@@ -132,7 +137,7 @@ static int open_inode(struct filesystem *fs, struct node *node,
 }
 
 static struct file *file_new(struct filesystem *fs, struct node *node, int fd,
-			     bool writable)
+			     int access)
 {
 	struct file *file = calloc(1, sizeof(*file));
 
@@ -142,7 +147,8 @@ static struct file *file_new(struct filesystem *fs, struct node *node, int fd,
 	file->store = &fs->store;
 	file->refs = 1;
 	file->fd = fd;
-	file->writable = writable;
+	file->writable = access != O_RDONLY;
+	file->readable = access != O_WRONLY;
 	file->path = data_path_daemon;
 	mapping_init(&file->mapping, &fs->mappings);
 	return file;
@@ -176,24 +182,22 @@ static int first_open_locked(struct filesystem *fs, struct node *node,
 			     const struct path *path, bool writer,
 			     const struct caller *caller)
 {
+	int access = writer ? O_RDWR : O_RDONLY;
+	int fd = open_inode(fs, node, path, access);
 	struct stat st;
-	int fd = -EACCES;
-	bool writable = writer;
 
-	if (writer)
-		fd = open_inode(fs, node, path, O_RDWR);
-	else
-		fd = open_inode(fs, node, path, O_RDONLY);
 	/* A plain user's daemon and a file that may only be written. */
-	if (fd == -EACCES && writer)
-		fd = open_inode(fs, node, path, O_WRONLY);
+	if (fd == -EACCES && writer) {
+		access = O_WRONLY;
+		fd = open_inode(fs, node, path, access);
+	}
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0) {
 		close(fd);
 		return -errno;
 	}
-	node->file = file_new(fs, node, fd, writable);
+	node->file = file_new(fs, node, fd, access);
 	if (!node->file) {
 		close(fd);
 		return -ENOMEM;
@@ -203,22 +207,23 @@ static int first_open_locked(struct filesystem *fs, struct node *node,
 }
 
 /* Replaces the descriptor by fd (O_RDWR), which stays the caller's. */
-static int make_writable(struct file *file, int fd)
+static int replace_descriptor(struct file *file, int fd)
 {
 	if (dup3(fd, file->fd, O_CLOEXEC) < 0)
 		return -errno;
 	file->writable = true;
+	file->readable = true;
 	mapping_drop(&file->mapping);
 	return 0;
 }
 
-/* The first writer of a file that was open for reading only. */
+/* For the first writer of a file that was open for reading, or the reverse. */
 static int upgrade_locked(struct filesystem *fs, struct node *node,
 			  const struct path *path)
 {
 	owned_fd fd = open_inode(fs, node, path, O_RDWR);
 
-	return fd < 0 ? fd : make_writable(node->file, fd);
+	return fd < 0 ? fd : replace_descriptor(node->file, fd);
 }
 
 static void drop_unopened_locked(struct filesystem *fs, struct node *node)
@@ -273,11 +278,6 @@ static bool cache_is_good(struct filesystem *fs, struct node *node)
 	return node->file->opens > 0 || node->stamp == stamp_of(&st);
 }
 
-static bool is_writer(int flags)
-{
-	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
-}
-
 static void count_open_locked(struct node *node, int flags,
 			      struct file_handle_state *handle,
 			      struct file_opened *opened)
@@ -303,6 +303,12 @@ static void count_open_locked(struct node *node, int flags,
 	handle->errors_seen = atomic_load(&file->sync_errors);
 }
 
+static bool suffices(const struct file *file, int flags)
+{
+	return (file->writable || !is_writer(flags)) &&
+	       (file->readable || (flags & O_ACCMODE) == O_WRONLY);
+}
+
 static int open_locked(struct filesystem *fs, struct node *node,
 		       const struct path *path, int flags, bool writer,
 		       const struct caller *caller)
@@ -311,7 +317,7 @@ static int open_locked(struct filesystem *fs, struct node *node,
 
 	if (!node->file)
 		r = first_open_locked(fs, node, path, writer, caller);
-	else if (writer && !node->file->writable)
+	else if (!suffices(node->file, flags))
 		r = upgrade_locked(fs, node, path);
 	if (r == 0 && (flags & O_TRUNC))
 		r = truncate_at_open(node->file, caller);
@@ -361,7 +367,7 @@ static int created_locked(struct filesystem *fs, struct node *node, int *fd,
 
 	if (fstat(*fd, &st) < 0)
 		return -errno;
-	node->file = file_new(fs, node, *fd, true);
+	node->file = file_new(fs, node, *fd, O_RDWR);
 	if (!node->file)
 		return -ENOMEM;
 	*fd = -1;
@@ -380,7 +386,7 @@ int file_open_created(struct filesystem *fs, struct node *node, int fd,
 	if (!handle)
 		r = -ENOMEM;
 	else if (node->file && !node->file->writable)
-		r = make_writable(node->file, fd);
+		r = replace_descriptor(node->file, fd);
 	else if (!node->file)
 		r = created_locked(fs, node, &fd, caller);
 	if (r == 0)
@@ -455,6 +461,12 @@ static ssize_t read_by_syscall(int fd, char *spare, size_t size, off_t offset)
 	return (ssize_t)done;
 }
 
+/* st_blocks counts 512 bytes, whatever the block size (stat(3type)). */
+static bool has_holes(const struct stat *st)
+{
+	return st->st_blocks * 512 < st->st_size;
+}
+
 int file_read(struct file *file, char *(*spare)(void), size_t size,
 	      off_t offset, int flags, struct file_bytes *bytes)
 {
@@ -471,8 +483,10 @@ int file_read(struct file *file, char *(*spare)(void), size_t size,
 		size = (size_t)(st.st_size - offset);
 	if (!(flags & O_NOATIME) && access_due(file->store, &st))
 		allow_access(file, offset);
-	bytes->region = mapping_get(&file->mapping, file->fd, file->writable,
-				    offset + (off_t)size);
+	if (!file->store->fills_holes || !has_holes(&st))
+		bytes->region = mapping_get(&file->mapping, file->fd,
+					    file->writable,
+					    offset + (off_t)size);
 	if (bytes->region) {
 		bytes->data = bytes->region->base + offset;
 		bytes->size = size;
@@ -567,7 +581,7 @@ ssize_t file_write(struct file *file, const char *data, size_t size,
 	}
 	if (r < 0)
 		return r;
-	append = (flags & O_APPEND) && offset != st.st_size;
+	append = flags & O_APPEND;
 	if (!*cleared && !append && offset + (off_t)size <= st.st_size &&
 	    copy_into_mapping(file, data, size, offset))
 		return (ssize_t)size;

@@ -45,6 +45,7 @@ struct file {
 	int backing_id; /* on the kernel path */
 	const struct store *store;
 	_Atomic bool writable; /* the descriptor */
+	bool readable;
 	/* Its times can't be set by us, so writes must move them. */
 	_Atomic bool copies_by_syscall;
 	/* A change cleared setuid or setgid, and the kernel may not know. */

@@ -74,21 +74,38 @@ static int evict_locked(struct path_cache *cache)
 	return -1;
 }
 
+#define EVICTIONS 16
+
+/* Evicts down to one below the limit, some at a time: true if not done. */
+static bool evict_some(struct path_cache *cache)
+{
+	int evicted[EVICTIONS];
+	unsigned count = 0;
+
+	lock_take(&cache->lock, lock_rank_path_cache);
+	while (count < EVICTIONS && cache->count >= cache->limit) {
+		evicted[count] = evict_locked(cache);
+		if (evicted[count] < 0)
+			break;
+		count++;
+	}
+	lock_drop(&cache->lock, lock_rank_path_cache);
+	for (unsigned i = 0; i < count; i++)
+		close(evicted[i]);
+	return count == EVICTIONS;
+}
+
 /* With the node's lock held: its descriptor counts from now on. */
 static void cache_add(struct path_cache *cache, struct node *node)
 {
-	int evicted = -1;
-
+	while (evict_some(cache))
+		continue;
 	lock_take(&cache->lock, lock_rank_path_cache);
-	if (cache->count >= cache->limit)
-		evicted = evict_locked(cache);
 	TAILQ_INSERT_TAIL(&cache->nodes, node, path_link);
 	node->path_listed = true;
 	node->path_used = true;
 	cache->count++;
 	lock_drop(&cache->lock, lock_rank_path_cache);
-	if (evicted >= 0)
-		close(evicted);
 }
 
 /* Where a node was last found, its parent counted; -ESTALE for the root. */
@@ -106,53 +123,6 @@ static int whereabouts(struct node *node, struct node **parent, char **name)
 	}
 	lock_drop(&node->lock, lock_rank_node);
 	return r;
-}
-
-static int open_by_name(struct node_table *table, struct node *node)
-{
-	owned_memory char *name = NULL;
-	owned_fd fd = -1;
-	struct node *parent;
-	struct store_id id;
-	struct store_id own;
-	int r = whereabouts(node, &parent, &name);
-
-	if (r < 0)
-		return r;
-	owned_path at = PATH_NONE;
-	r = path_get(table, parent, &at);
-	if (r == 0) {
-		fd = openat(at.at.fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		r = fd < 0 ? -errno : 0;
-	}
-	path_put(&at);
-	node_forget(table, parent, 1);
-	if (r < 0)
-		return r == -ENOENT ? -ESTALE : r;
-	r = store_identify(table->paths->store, fd, &id);
-	if (r < 0)
-		return r;
-	node_id(node, &own);
-	if (id.length != own.length ||
-	    memcmp(id.bytes, own.bytes, own.length) != 0)
-		return -ESTALE;
-	return take_fd(&fd);
-}
-
-static int open_path(struct node_table *table, struct node *node)
-{
-	struct store *store = table->paths->store;
-	struct store_id id;
-
-	if (node == table->root) {
-		int fd = openat(store->root_fd, ".", O_PATH | O_CLOEXEC);
-
-		return fd < 0 ? -errno : fd;
-	}
-	if (!store->by_handle)
-		return open_by_name(table, node);
-	node_id(node, &id);
-	return store_open(store, &id, O_PATH);
 }
 
 /* The descriptor that is there already, if any. */
@@ -203,17 +173,130 @@ static void lend(struct path_cache *cache, struct node *node, int fd,
 		close(spare);
 }
 
+/* ---- nodes that are found by name -------------------------------------- */
+
+/* A way down: step 0 is the node wanted, the others are counted ancestors. */
+struct way {
+	struct step {
+		struct node *node;
+		char *name; /* in the next step's node */
+	} *steps;
+	size_t count;
+};
+
+static int way_add(struct way *way, struct node *node)
+{
+	struct step *steps =
+		realloc(way->steps, (way->count + 1) * sizeof(*steps));
+
+	if (!steps)
+		return -ENOMEM;
+	way->steps = steps;
+	way->steps[way->count++] = (struct step){ .node = node };
+	return 0;
+}
+
+static void way_free(struct node_table *table, struct way *way)
+{
+	for (size_t i = 0; i < way->count; i++) {
+		if (i > 0)
+			node_forget(table, way->steps[i].node, 1);
+		free(way->steps[i].name);
+	}
+	free(way->steps);
+}
+
+/* Up until a node has a descriptor: *path. Its steps lead down again. */
+static int climb(struct node_table *table, struct way *way, struct path *path)
+{
+	for (;;) {
+		struct step *step = &way->steps[way->count - 1];
+		struct node *parent;
+		int r;
+
+		if (borrow(step->node, path))
+			return 0;
+		if (step->node == table->root) {
+			int fd = openat(table->paths->store->root_fd, ".",
+					O_PATH | O_CLOEXEC);
+
+			if (fd < 0)
+				return -errno;
+			lend(table->paths, step->node, fd, path);
+			return 0;
+		}
+		r = whereabouts(step->node, &parent, &step->name);
+		if (r < 0)
+			return r;
+		r = way_add(way, parent);
+		if (r < 0) {
+			node_forget(table, parent, 1);
+			return r;
+		}
+	}
+}
+
+/* The node of this name, if it is the same inode still. */
+static int open_child(struct path_cache *cache, const struct path *parent,
+		      const struct step *step)
+{
+	struct store_id id;
+	struct store_id own;
+	int r;
+	owned_fd fd = openat(parent->at.fd, step->name,
+			     O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? -ESTALE : -errno;
+	r = store_identify(cache->store, fd, &id);
+	if (r < 0)
+		return r;
+	node_id(step->node, &own);
+	if (id.length != own.length ||
+	    memcmp(id.bytes, own.bytes, own.length) != 0)
+		return -ESTALE;
+	return take_fd(&fd);
+}
+
+static int path_get_by_name(struct node_table *table, struct node *node,
+			    struct path *path)
+{
+	struct way way = { 0 };
+	int r = way_add(&way, node);
+
+	if (r == 0)
+		r = climb(table, &way, path);
+	for (size_t i = way.count; r == 0 && i-- > 1;) {
+		struct step *step = &way.steps[i - 1];
+		int fd = open_child(table->paths, path, step);
+
+		path_put(path);
+		if (fd < 0)
+			r = fd;
+		else
+			lend(table->paths, step->node, fd, path);
+	}
+	way_free(table, &way);
+	return r;
+}
+
+/* ---- all nodes --------------------------------------------------------- */
+
 int path_get(struct node_table *table, struct node *node, struct path *path)
 {
 	struct path_cache *cache = table->paths;
+	struct store_id id;
 	int fd;
 
+	if (!cache->store->by_handle)
+		return path_get_by_name(table, node, path);
 	if (borrow(node, path))
 		return 0;
-	fd = open_path(table, node);
+	node_id(node, &id);
+	fd = store_open(cache->store, &id, O_PATH);
 	if (fd < 0)
 		return fd;
-	if (S_ISDIR(node->type) || !cache->store->by_handle)
+	if (S_ISDIR(node->type))
 		lend(cache, node, fd, path);
 	else
 		*path = (struct path){ .at.fd = fd };

@@ -35,8 +35,8 @@ struct identity {
 
 struct thread_state {
 	struct identity now;
+	bool known; /* now is what this thread has */
 	size_t groups;
-	bool known;
 	mode_t umask;
 	bool umask_known;
 };
@@ -48,7 +48,8 @@ static struct {
 	struct identity self;
 } process;
 
-static _Thread_local struct thread_state thread;
+/* What groups it starts with is not known: as if it had one. */
+static _Thread_local struct thread_state thread = { .groups = 1 };
 
 static int capabilities_get(uint64_t *permitted, uint64_t *effective)
 {
@@ -109,7 +110,11 @@ bool credentials_can_switch(void)
 
 int credentials_thread_init(void)
 {
-	return unshare(CLONE_FS) < 0 ? -errno : 0;
+	/* It was started by another that may have been somebody just then. */
+	thread = (struct thread_state){ .groups = 1 };
+	if (unshare(CLONE_FS) < 0)
+		return -errno;
+	return credentials_restore();
 }
 
 static bool same_identity(const struct identity *a, const struct identity *b)
@@ -119,37 +124,55 @@ static bool same_identity(const struct identity *a, const struct identity *b)
 	       a->above_limits == b->above_limits;
 }
 
-static int become(const struct identity *want)
+/* setfsuid(2) tells a failure only by what the next call returns. */
+static int set_ids(const struct identity *want)
+{
+	syscall(SYS_setfsgid, want->gid);
+	syscall(SYS_setfsuid, want->uid);
+	if ((gid_t)syscall(SYS_setfsgid, -1) != want->gid ||
+	    (uid_t)syscall(SYS_setfsuid, -1) != want->uid)
+		return -EPERM;
+	return 0;
+}
+
+static int change_to(const struct identity *want)
 {
 	uint64_t effective = process.permitted;
-	int r;
+	int r = 0;
 
-	if (!process.can_switch)
-		return 0;
-	if (!thread.known) {
-		thread.now = process.self;
-		thread.known = true;
-	}
-	if (thread.groups > 0) {
-		if (syscall(SYS_setgroups, 0, NULL) < 0)
-			return -errno;
-		thread.groups = 0;
-	}
-	if (same_identity(&thread.now, want))
-		return 0;
-	if (thread.now.gid != want->gid)
-		syscall(SYS_setfsgid, want->gid);
-	if (thread.now.uid != want->uid)
-		syscall(SYS_setfsuid, want->uid);
+	/* It takes CAP_SETUID, which a thread may have put down. */
+	if (!thread.known)
+		r = capabilities_set(effective);
+	if (r == 0 && (!thread.known || thread.now.uid != want->uid ||
+		       thread.now.gid != want->gid))
+		r = set_ids(want);
 	if (!want->keeps_bits)
 		effective &= ~CAP_BIT(CAP_FSETID);
 	if (!want->above_limits)
 		effective &= ~CAP_BIT(CAP_SYS_RESOURCE);
-	r = capabilities_set(effective);
 	if (r == 0)
-		thread.now = *want;
-	else
-		thread.now.uid = (uid_t)-1; /* unknown: set all next time */
+		r = capabilities_set(effective);
+	return r;
+}
+
+static int become(const struct identity *want)
+{
+	int r;
+
+	if (!process.can_switch)
+		return 0;
+	if (thread.known && thread.groups == 0 &&
+	    same_identity(&thread.now, want))
+		return 0;
+	r = change_to(want);
+	if (r == 0 && thread.groups > 0) {
+		if (syscall(SYS_setgroups, 0, NULL) < 0)
+			r = -errno;
+		else
+			thread.groups = 0;
+	}
+	thread.known = r == 0;
+	thread.now = *want;
 	return r;
 }
 
@@ -256,7 +279,7 @@ int credentials_check_open(const struct caller *caller, int directory,
 	if (r < 0)
 		return r;
 	if (process.can_switch && caller->uid != 0) {
-		thread.now.uid = (uid_t)-1; /* what we have is odd: set all */
+		thread.known = false;
 		r = capabilities_set(0);
 		if (r < 0)
 			return r;
@@ -266,7 +289,8 @@ int credentials_check_open(const struct caller *caller, int directory,
 	r = fd < 0 ? -errno : 0;
 	if (fd >= 0)
 		close(fd);
-	return r;
+	/* What comes next needs what was put down. */
+	return credentials_restore() < 0 ? -EPERM : r;
 }
 
 int credentials_restore(void)

@@ -38,7 +38,10 @@ bool credentials_can_switch(void);
 /* True when this process may register backing files (CAP_SYS_ADMIN). */
 bool credentials_can_passthrough(void);
 
-/* Gives the calling thread an umask of its own (unshare(2), CLONE_FS). */
+/*
+ * The calling thread gets an umask of its own (unshare(2), CLONE_FS) and the
+ * daemon's credentials without its supplementary groups. 0 or -errno.
+ */
 int credentials_thread_init(void);
 
 /*

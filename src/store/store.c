@@ -13,7 +13,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <linux/magic.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "os/inode.h"
@@ -86,6 +88,7 @@ int store_init(struct store *store, int root_fd, bool cross_mounts)
 {
 	struct store_id id;
 	struct statvfs vfs;
+	struct statfs fs;
 	int mount_id = -1;
 	int fd;
 
@@ -98,6 +101,9 @@ int store_init(struct store *store, int root_fd, bool cross_mounts)
 	store->mount_count = 1;
 	if (fstatvfs(root_fd, &vfs) < 0)
 		return -errno;
+	if (fstatfs(root_fd, &fs) < 0)
+		return -errno;
+	store->fills_holes = fs.f_type == TMPFS_MAGIC;
 	store->updates_atime = !(vfs.f_flag & (ST_NOATIME | ST_RDONLY));
 	store->relatime = vfs.f_flag & ST_RELATIME;
 	if (handle_of(root_fd, &id, &mount_id) == 0) {

@@ -46,6 +46,8 @@ struct store {
 	/* Inodes are found again by handle; else by path. Fixed at start. */
 	bool by_handle;
 	bool cross_mounts;
+	/* A fault on a hole allocates it, also one for reading: tmpfs. */
+	bool fills_holes;
 	bool updates_atime; /* at reads: mounted without noatime and ro */
 	bool relatime; /* only when the rules of mount(8) say so */
 	struct lock lock; /* protects mounts and mount_count's growth */
