@@ -92,22 +92,34 @@ static struct region *evict_locked(struct mapping_pool *pool)
 	return NULL;
 }
 
+/* Evicts down to one below the limit, as far as regions are unused. */
+static void evict_surplus(struct mapping_pool *pool)
+{
+	struct region *evicted;
+
+	do {
+		evicted = NULL;
+		lock_take(&pool->lock, lock_rank_mapping_pool);
+		if (pool->count >= pool->limit)
+			evicted = evict_locked(pool);
+		lock_drop(&pool->lock, lock_rank_mapping_pool);
+		if (evicted)
+			region_put(evicted);
+	} while (evicted);
+}
+
 /* Puts a region of mapping, whose lock is held, into the pool. */
 static void pool_add(struct mapping *mapping, struct region *region)
 {
 	struct mapping_pool *pool = mapping->pool;
-	struct region *evicted = NULL;
 
+	evict_surplus(pool);
 	lock_take(&pool->lock, lock_rank_mapping_pool);
-	if (pool->count >= pool->limit)
-		evicted = evict_locked(pool);
 	TAILQ_INSERT_TAIL(&pool->regions, region, link);
 	pool->count++;
 	region->owner = mapping;
 	mapping->region = region;
 	lock_drop(&pool->lock, lock_rank_mapping_pool);
-	if (evicted)
-		region_put(evicted);
 }
 
 static struct region *detach(struct mapping *mapping)

@@ -6,8 +6,8 @@
  * grace period. A finder that meets such a node helps with the removal and
  * tries again, so two nodes of one inode never live at one time.
  *
- * ThreadSanitizer doesn't see a grace period; rcu_reader_done() and
- * grace_period_over() tell it of the order.
+ * ThreadSanitizer sees neither a grace period nor what liburcu publishes
+ * inside; the macros tell it of the order.
  */
 #include "core/node.h"
 
@@ -29,9 +29,13 @@ void __tsan_release(void *address);
 static char rcu_domain;
 #define rcu_reader_done() __tsan_release(&rcu_domain)
 #define grace_period_over() __tsan_acquire(&rcu_domain)
+#define about_to_publish(node) __tsan_release(node)
+#define was_published(node) __tsan_acquire(node)
 #else
 #define rcu_reader_done() ((void)0)
 #define grace_period_over() ((void)0)
+#define about_to_publish(node) ((void)(node))
+#define was_published(node) ((void)(node))
 #endif
 
 #define TABLE_BUCKETS_MIN 1024
@@ -77,9 +81,10 @@ static unsigned long hash_of(const struct store_id *id)
 
 static int same_id(struct cds_lfht_node *link, const void *key)
 {
-	const struct node *node = caa_container_of(link, struct node, link);
+	struct node *node = caa_container_of(link, struct node, link);
 	const struct store_id *id = key;
 
+	was_published(node);
 	return node->id_length == id->length && node->id_type == id->type &&
 	       node->id_mount == id->mount &&
 	       memcmp(node->id_bytes, id->bytes, id->length) == 0;
@@ -167,6 +172,7 @@ static struct node *add_or_take(struct node_table *table,
 	struct cds_lfht_node *link;
 	struct node *there;
 
+	about_to_publish(node);
 	read_lock();
 	for (;;) {
 		link = cds_lfht_add_unique(table->hash, hash, same_id, id,
@@ -224,6 +230,7 @@ void node_forget(struct node_table *table, struct node *node, uint64_t count)
 		read_unlock();
 		path_forget(table->paths, node);
 		atomic_fetch_sub(&table->count, 1);
+		rcu_reader_done();
 		call_rcu(&node->rcu, free_after_grace_period);
 		node = parent;
 		count = 1;
@@ -241,6 +248,7 @@ void node_table_fini(struct node_table *table)
 	cds_lfht_for_each_entry(table->hash, &iter, node, link) {
 		(void)cds_lfht_del(table->hash, &node->link);
 		path_forget(table->paths, node);
+		rcu_reader_done();
 		call_rcu(&node->rcu, free_after_grace_period);
 	}
 	read_unlock();

@@ -46,7 +46,7 @@ struct node {
 
 	/* The path cache's lock. */
 	bool path_listed;
-	bool path_used;
+	_Atomic bool path_used; /* since the cache's hand came by */
 	TAILQ_ENTRY(node) path_link;
 
 	/* Written by the kernel unseen: its attributes can't be cached. */

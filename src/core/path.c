@@ -175,6 +175,9 @@ static void lend(struct path_cache *cache, struct node *node, int fd,
 
 /* ---- nodes that are found by name -------------------------------------- */
 
+/* More than a path of any length has: the store was changed into a circle. */
+#define STEPS_MAX 65536
+
 /* A way down: step 0 is the node wanted, the others are counted ancestors. */
 struct way {
 	struct step {
@@ -186,9 +189,11 @@ struct way {
 
 static int way_add(struct way *way, struct node *node)
 {
-	struct step *steps =
-		realloc(way->steps, (way->count + 1) * sizeof(*steps));
+	struct step *steps;
 
+	if (way->count == STEPS_MAX)
+		return -ESTALE;
+	steps = realloc(way->steps, (way->count + 1) * sizeof(*steps));
 	if (!steps)
 		return -ENOMEM;
 	way->steps = steps;

@@ -38,7 +38,7 @@ void request_spare_free(void);
 
 #define REQUEST_SPARE_SIZE ((size_t)1 << 20)
 
-/* Takes a request apart as far as needed here. False if it is too short. */
+/* Takes a request apart as far as needed here. -EINVAL if it is too short. */
 int request_parse(const void *message, size_t size);
 
 #endif

@@ -4,24 +4,29 @@
  * and dies of the signal as before when it did not: a SIGBUS outside a guard
  * is a bug of ours and must leave a core.
  *
- * The jump restores no signal mask (sigsetjmp with 0 costs no syscall), so
- * the handler is installed with SA_NODEFER and leaves nothing blocked.
+ * sigsetjmp with 0 costs no syscall and saves no signal mask; the handler
+ * gives back the one that was interrupted.
  */
 #include "os/guard.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
+#include <ucontext.h>
 
 static _Thread_local sigjmp_buf *guard_point;
 
 static void catch_bus_error(int signal_number, siginfo_t *info, void *context)
 {
+	const ucontext_t *interrupted = context;
+
 	(void)info;
-	(void)context;
-	if (guard_point)
+	if (guard_point) {
+		pthread_sigmask(SIG_SETMASK, &interrupted->uc_sigmask, NULL);
 		siglongjmp(*guard_point, 1);
+	}
 	signal(signal_number, SIG_DFL);
 	raise(signal_number);
 }
@@ -30,7 +35,7 @@ int guard_init(void)
 {
 	struct sigaction action = {
 		.sa_sigaction = catch_bus_error,
-		.sa_flags = SA_SIGINFO | SA_NODEFER,
+		.sa_flags = SA_SIGINFO,
 	};
 
 	sigemptyset(&action.sa_mask);
