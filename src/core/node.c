@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -255,6 +256,22 @@ void node_table_fini(struct node_table *table)
 	rcu_barrier();
 	cds_lfht_destroy(table->hash, NULL);
 	table->hash = NULL;
+}
+
+/* Nodes: about a mebibyte. */
+#define TRIM_WORTH 4096
+
+void node_table_trim(struct node_table *table)
+{
+	uint64_t count = table->count;
+
+	if (count > table->trimmed_at)
+		table->trimmed_at = count;
+	if (table->trimmed_at - count < TRIM_WORTH)
+		return;
+	rcu_barrier(); /* what was forgotten is free now */
+	malloc_trim(0);
+	table->trimmed_at = count;
 }
 
 void node_id(const struct node *node, struct store_id *id)

@@ -65,6 +65,7 @@ struct node_table {
 	struct path_cache *paths;
 	struct node *root;
 	_Atomic uint64_t count;
+	uint64_t trimmed_at; /* count when memory was last given back */
 };
 
 void node_thread_enter(void);
@@ -89,6 +90,12 @@ struct node *node_get(struct node_table *table, const struct store_id *id);
 
 /* Takes count look-ups back; the node is gone with the last. */
 void node_forget(struct node_table *table, struct node *node, uint64_t count);
+
+/*
+ * Gives memory back to the system if many nodes have gone since the last
+ * time. For idle moments, from one thread only.
+ */
+void node_table_trim(struct node_table *table);
 
 void node_id(const struct node *node, struct store_id *id);
 

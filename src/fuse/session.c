@@ -179,6 +179,13 @@ void session_refresh_attributes(struct session *session, struct node *node)
 		log_debug("attributes not refreshed: %s", strerror(errno));
 }
 
+static void idle(void *context)
+{
+	struct session *session = context;
+
+	node_table_trim(&session->fs->nodes);
+}
+
 /* By its nature: what waits for a device, or copies a lot. */
 static bool is_long(const void *message, size_t size)
 {
@@ -299,6 +306,7 @@ int session_new(struct filesystem *fs, const struct session_settings *settings,
 		.limit = settings->threads,
 		.is_long = is_long,
 		.serve = serve,
+		.idle = idle,
 		.context = session,
 	};
 	*made = session;

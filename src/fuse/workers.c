@@ -286,6 +286,7 @@ static void *watchdog_main(void *argument)
 			ticks = 0;
 		}
 		if (idle >= IDLE_ROUNDS && workers->readers > 0) {
+			workers->idle(workers->context);
 			sleep_till_woken(workers);
 			idle = 0;
 		}

@@ -29,6 +29,8 @@ struct workers {
 	bool (*is_long)(const void *message, size_t size);
 	/* Serves one request; in the worker's thread. */
 	void (*serve)(void *context, void *message, size_t size);
+	/* There was nothing to serve for a while; in the watchdog's thread. */
+	void (*idle)(void *context);
 	void *context;
 
 	/* Set when the connection is gone or somebody stops us. */

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# rows: what is measured. Sourced by bench.
+#
+# A row of kind io is a loop of single reads or writes, timed by bench_io; a
+# row of kind tree is a command over many small files. describe_row sets
+#
+#	KIND		io or tree
+#	CONTENDERS	msyncfs, the one it is held against, others to look at
+#	ROW_DATA	data path of msyncfs
+#	BAR		the least median ratio: time of the second contender /
+#			time of msyncfs
+#	IO_ACTION IO_BLOCK IO_OPS IO_ORDER	for kind io, as bench_io's
+#
+# and between begin_row and end_row each call of `turn WHO` sets TOOK, the
+# seconds that it took.
+
+ROWS=(
+	kernel-write-4k-seq
+	kernel-write-4k-rand
+	kernel-read-4k-seq
+	kernel-read-4k-rand
+	kernel-write-1m
+	kernel-read-1m
+	daemon-write-4k-rand
+	daemon-read-4k-seq
+	daemon-read-4k-rand
+	untar
+	git-clone
+	read-tree
+	rm-tree
+)
+
+TREE_DIRECTORIES=40
+TREE_FILES_EACH=100
+TREE_FILE_BYTES=6144
+
+describe_row() {
+	IO_ACTION= IO_BLOCK= IO_OPS= IO_ORDER=seq
+	KIND=io BAR=0.95 ROW_DATA=kernel
+	CONTENDERS=(msyncfs store)
+	case $1 in
+	*-write-4k-*) IO_BLOCK=4096 IO_OPS=131072 ;;
+	*-read-4k-*) IO_BLOCK=4096 IO_OPS=262144 ;;
+	*-1m) IO_BLOCK=1048576 IO_OPS=2048 ;;
+	esac
+	case $1 in *-write-*) IO_ACTION=write ;; *) IO_ACTION=read ;; esac
+	case $1 in *-rand) IO_ORDER=rand ;; esac
+	case $1 in
+	daemon-*)
+		ROW_DATA=daemon
+		CONTENDERS=(msyncfs bindfs store) ;;
+	esac
+	case $1 in
+	daemon-write-*) BAR=3 IO_OPS=32768 ;;
+	# Each page once: more would find it in FUSE's page cache.
+	daemon-read-*) BAR=1.2 IO_ACTION=coldread IO_OPS=$((FILE_MIB * 256)) ;;
+	untar) BAR=2.5 ;;
+	rm-tree|read-tree|git-clone) BAR=1.5 ;;
+	esac
+	case $1 in
+	untar|rm-tree|read-tree|git-clone)
+		KIND=tree ROW_DATA=$DATA
+		CONTENDERS=(msyncfs bindfs store) ;;
+	esac
+	ROW=$1
+	TURN=0
+}
+
+begin_row() {
+	local who
+	case $ROW in
+	untar|rm-tree|read-tree) make_archive || return 1 ;;
+	git-clone) make_repository || return 1 ;;
+	esac
+	if [[ $ROW == read-tree ]]; then
+		mkdir -p "$STORE/read" &&
+			tar -C "$STORE/read" -xf "$WORK/tree.tar" &&
+			settle && read_tree "$STORE/read"
+		return
+	fi
+	for who in "${CONTENDERS[@]}"; do
+		start_contender "$who" || return 1
+		if [[ $ROW == rm-tree ]]; then
+			make_trees "$who" || return 1
+		elif [[ $KIND == io ]]; then
+			make_data "$who" || return 1
+		fi
+	done
+}
+
+make_data() {
+	file_of "$1"
+	[[ -e $STORE/$FILE ]] || "$WORK/bench_io" make "$STORE/$FILE" \
+		$((FILE_MIB << 20))
+}
+
+# Trees to be removed, made through the mount that they are removed from.
+make_trees() {
+	local round
+	root_of "$1"
+	for ((round = 0; round < ROUNDS; round++)); do
+		mkdir -p "$ROOT/rm.$1.$round" &&
+			tar -C "$ROOT/rm.$1.$round" -xf "$WORK/tree.tar" ||
+			return 1
+	done
+}
+
+end_row() {
+	local who
+	if [[ $KIND == io ]]; then
+		check_data_path || return 1
+	fi
+	for who in "${CONTENDERS[@]}"; do
+		stop_contender "$who" || return 1
+	done
+}
+
+# On the kernel path both contenders work on the very same file, so that its
+# blocks and its pages are the same. Two FUSE mounts don't share a file: the
+# one's cache would not know of the other's writes.
+file_of() {
+	FILE=data
+	[[ $ROW_DATA == kernel ]] || FILE=data.$1
+}
+
+turn() {
+	local who=$1
+	root_of "$who"
+	((++TURN))
+	case $ROW in
+	untar) turn_untar ;;
+	rm-tree) turn_rm "$who" ;;
+	read-tree) turn_read "$who" ;;
+	git-clone) turn_clone ;;
+	*) turn_io "$who" ;;
+	esac
+}
+
+turn_io() {
+	local action=$IO_ACTION
+	# Without FUSE there is nothing that could be cold.
+	[[ $action == coldread && $1 == store ]] && action=read
+	file_of "$1"
+	TOOK=$("$WORK/bench_io" "$action" "$ROOT/$FILE" "$STORE/$FILE" \
+		"$IO_BLOCK" "$IO_OPS" "$IO_ORDER")
+}
+
+timed() {
+	local start=${EPOCHREALTIME/./} status
+	"$@"
+	status=$?
+	TOOK=$((${EPOCHREALTIME/./} - start))
+	TOOK=$(printf '%d.%06d' $((TOOK / 1000000)) $((TOOK % 1000000)))
+	return $status
+}
+
+# What earlier turns left to be written out must not be written during a
+# later one's time. Nor is anything removed before the last row that makes
+# files has run: for some minutes ext4 steps over the inodes of removed files
+# one by one (recently_deleted() in its ialloc.c), and files then take twenty
+# times as long to make, whoever makes them.
+settle() { sync -f "$STORE"; }
+
+turn_untar() {
+	local dir=$ROOT/untar.$TURN
+	mkdir "$dir" && settle &&
+		timed tar -C "$dir" -xf "$WORK/tree.tar"
+}
+
+turn_rm() {
+	settle && timed rm -rf "$ROOT/rm.$1.$(((TURN - 1) / ${#CONTENDERS[@]}))"
+}
+
+read_tree() {
+	find "$1" -type f -print0 | xargs -0 cat >/dev/null
+}
+
+# A new mount each time: nothing is known to FUSE yet, all of it to the store.
+turn_read() {
+	start_contender "$1" && timed read_tree "$ROOT/read" &&
+		stop_contender "$1"
+}
+
+turn_clone() {
+	local dir=$ROOT/clone.$TURN
+	settle && timed git clone -q "$WORK/repository" "$dir"
+}
+
+# Text of a given seed and size, as like a source file as need be.
+write_files() {
+	awk -v top="$1" -v dirs="$2" -v each="$3" -v bytes="$4" -v seed="$5" '
+	function text(size,   s, word) {
+		s = ""
+		while (length(s) < size) {
+			word = int(rand() * 1000000)
+			s = s "value_" word " = " (word % 977) ";\n"
+		}
+		return substr(s, 1, size)
+	}
+	BEGIN {
+		srand(seed)
+		for (d = 0; d < dirs; d++)
+			for (f = 0; f < each; f++) {
+				file = top "/dir" d "/file" f ".c"
+				printf "%s", text(bytes) > file
+				close(file)
+			}
+	}'
+}
+
+make_archive() {
+	local top=$WORK/tree d
+	[[ -e $WORK/tree.tar ]] && return 0
+	for ((d = 0; d < TREE_DIRECTORIES; d++)); do
+		mkdir -p "$top/dir$d" || return 1
+	done
+	write_files "$top" $TREE_DIRECTORIES $TREE_FILES_EACH \
+		$TREE_FILE_BYTES 1 &&
+		tar -C "$top" -cf "$WORK/tree.tar" . && rm -rf "$top"
+}
+
+# A repository with some history and 2,000 files, packed as a served one is.
+make_repository() {
+	local repo=$WORK/repository d i
+	export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
+	export GIT_AUTHOR_NAME=bench GIT_AUTHOR_EMAIL=bench@localhost
+	export GIT_COMMITTER_NAME=bench GIT_COMMITTER_EMAIL=bench@localhost
+	[[ -d $repo ]] && return 0
+	git -c init.defaultBranch=main init -q "$repo" || return 1
+	for ((d = 0; d < 40; d++)); do
+		mkdir "$repo/dir$d" || return 1
+	done
+	for ((i = 1; i <= 10; i++)); do
+		# Every commit after the first rewrites a few directories.
+		write_files "$repo" $((i == 1 ? 40 : 4)) 50 4000 "$i" &&
+			git -C "$repo" add -A &&
+			git -C "$repo" commit -q -m "change $i" || return 1
+	done
+	git -C "$repo" gc -q
+}

@@ -1,0 +1,92 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Which mount test runs on which store, data path, user and build.
+#
+# Every filesystem behaves in its own way under the contract and the programs;
+# the other scripts test the daemon, for which one filesystem does.
+
+filesystems=(ext4 xfs btrfs tmpfs)
+paths=(kernel daemon)
+broad_scripts=(contract.sh programs.sh)
+user_scripts=(contract.sh programs.sh cli.sh)
+
+# Prints lines SCRIPT FS DATA USER BUILD, USER "-" for root.
+matrix() {
+	local script fs data
+	case $1 in
+	quick)
+		for data in "${paths[@]}"; do
+			all_scripts ext4 "$data" - build
+		done
+		return
+		;;
+	long)
+		for fs in "${filesystems[@]}"; do
+			for data in "${paths[@]}"; do
+				all_scripts "$fs" "$data" - build
+			done
+			# The contract's own proof: what it asks holds on the
+			# filesystem itself.
+			some_scripts "$fs" native - build contract.sh
+		done
+		;;
+	*)
+		for data in "${paths[@]}"; do
+			all_scripts ext4 "$data" - build
+		done
+		for fs in xfs btrfs tmpfs; do
+			for data in "${paths[@]}"; do
+				some_scripts "$fs" "$data" - build \
+					"${broad_scripts[@]}"
+			done
+		done
+		;;
+	esac
+	some_scripts ext4 daemon nobody build "${user_scripts[@]}"
+	sanitizer_lines "$1"
+}
+
+sanitizer_lines() {
+	local build data
+	for build in build-asan build-tsan; do
+		for data in "${paths[@]}"; do
+			if [[ $1 == long ]]; then
+				all_scripts ext4 "$data" - "$build"
+			else
+				some_scripts ext4 "$data" - "$build" \
+					contract.sh behind.sh daemon_death.sh
+			fi
+		done
+	done
+}
+
+all_scripts() {
+	local script
+	for script in tests/mount/*.sh tests/fault/*.sh; do
+		[[ -f $script ]] && echo "$script $*"
+	done
+}
+
+# FS DATA USER BUILD SCRIPT...
+some_scripts() {
+	local where="$1 $2 $3 $4" script
+	shift 4
+	for script in "$@"; do
+		echo "tests/mount/$script $where"
+	done
+}
+
+# label FS DATA USER BUILD
+label() {
+	echo "$1 $2${3:+ $3}${4#build}" | sed -E 's/-(asan|tsan)/ \1/'
+}
+
+# limit SCRIPT BUILD: seconds; a hang is found by the cases' own limits, this
+# one is for a test that is wrong itself.
+limit() {
+	local seconds=300
+	[[ $2 == build ]] || seconds=900
+	[[ $1 == */scale.sh && -n ${scale_files:-} ]] && seconds=7200
+	echo "$seconds"
+}

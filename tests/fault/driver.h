@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts of the driver: steps, what they are tried on, trees compared.
+ */
+#ifndef MSYNCFS_TESTS_FAULT_DRIVER_H
+#define MSYNCFS_TESTS_FAULT_DRIVER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define USER_ID 65534
+#define GROUP_ID 65534
+/* A supplementary group of that user. */
+#define OTHER_GROUP_ID 4321
+
+/* One try: a fresh directory, in the store and as the mount shows it. */
+struct place {
+	int store; /* descriptors of the directory */
+	int mount; /* -1 before and after act() */
+	char mount_path[4096];
+};
+
+enum step_flags {
+	step_by_user = 1, /* act() is USER_ID's */
+	step_goes_on = 2,
+	step_attributes = 4, /* what it asks for are extended attributes */
+	step_setuid = 16, /* it clears setuid and setgid */
+	step_partial = 8, /* when it fails, any part may have happened */
+};
+
+struct step {
+	const char *name;
+	/* In the store, and on the mount before anything is failed. */
+	void (*setup)(struct place *place);
+	/*
+	 * On the mount. 0 or -errno; what it opened is closed. The last call
+	 * is the only one that changes anything, unless step_goes_on.
+	 */
+	int (*act)(struct place *place);
+	unsigned flags;
+};
+
+extern const struct step steps[];
+extern const unsigned step_count;
+
+/* Set when a write of act() ended early, which is one way to tell. */
+extern bool wrote_less;
+
+/* Ends the program: the test itself can't go on. */
+void give_up(const char *what) __attribute__((noreturn));
+
+/* Says what is wrong with the daemon. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * All of a directory as text: names, types, modes, owners, sizes, contents,
+ * attributes, and times that are too old to be of now. To be freed. NULL,
+ * with errno, when something can't be read.
+ */
+char *tree_text(int directory);
+/* Removes all that is in it. 0 or -errno of the first failure. */
+int tree_clear(int directory);
+
+#endif
