@@ -118,8 +118,8 @@ static inline int file_descriptor(const struct file *file)
 
 /*
  * Where a read's bytes are: in the mapping (region set, to be given back
- * with region_put) or copied to the buffer that spare() gives. size is what there is up to the end
- * of the file. 0 or -errno.
+ * with region_put) or copied to the buffer that spare() gives. size is what
+ * there is up to the end of the file. 0 or -errno.
  */
 struct file_bytes {
 	struct region *region;

@@ -99,7 +99,8 @@ static int set_times(const struct path *path, const struct stat *attr,
 	return inode_utimens(&path->at, times);
 }
 
-static int set_attributes(const struct path *path, const struct stat *attr, int what)
+static int set_attributes(const struct path *path, const struct stat *attr,
+			  int what)
 {
 	int r = 0;
 

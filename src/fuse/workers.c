@@ -39,11 +39,11 @@
 #define STOP_INTERVAL_MS 5
 
 /* The watchdog: a request that takes longer than this is a slow one. */
-#define TICK_NS 200000
+#define TICK_NS 1000000
 /* A read that is faster than this did not have to wait. */
 #define WAITED_NS 3000
 /* Crowded: three of four requests, of at least so many, in one round. */
-#define ROUND_TICKS 25
+#define ROUND_TICKS 10
 #define ROUND_REQUESTS 64
 #define IDLE_ROUNDS 2
 
