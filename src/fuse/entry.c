@@ -72,6 +72,14 @@ int entry_find(struct filesystem *fs, int parent_fd, struct node *parent,
 	return entry_of_descriptor(fs, fd, parent, name, entry);
 }
 
+void entry_split_timeout(double timeout, uint64_t *seconds,
+			 uint32_t *nanoseconds)
+{
+	*seconds = timeout < (double)UINT64_MAX ? (uint64_t)timeout :
+						  UINT64_MAX;
+	*nanoseconds = (uint32_t)((timeout - (double)*seconds) * 1e9);
+}
+
 void entry_drop(struct filesystem *fs, const struct fuse_entry_param *entry)
 {
 	node_forget(&fs->nodes, node_of_number(&fs->nodes, entry->ino), 1);

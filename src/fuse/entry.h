@@ -26,6 +26,10 @@ void entry_drop(struct filesystem *fs, const struct fuse_entry_param *entry);
 double entry_attr_timeout(struct filesystem *fs, struct node *node,
 			  const struct stat *st);
 
+/* A timeout as the protocol has it. */
+void entry_split_timeout(double timeout, uint64_t *seconds,
+			 uint32_t *nanoseconds);
+
 /* Tells the kernel that cached attributes of a node are out of date. */
 void entry_invalidate_attributes(struct session *session, struct node *node);
 

@@ -43,9 +43,10 @@ void ops_file_add(struct fuse_lowlevel_ops *ops);
 void ops_xattr_add(struct fuse_lowlevel_ops *ops);
 
 /*
- * O_TMPFILE, which libfuse 3.14 doesn't know: the whole request is served
- * here, the reply included.
+ * Requests that libfuse 3.14 doesn't know are served whole, the reply
+ * included: O_TMPFILE, and statx(2) for the birth time.
  */
+void ops_statx(struct session *session, uint64_t number);
 void ops_tmpfile(struct session *session, uint64_t parent, const void *body,
 		 size_t size);
 

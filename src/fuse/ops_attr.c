@@ -11,8 +11,10 @@
 
 #include "core/file.h"
 #include "fuse/entry.h"
+#include "fuse/handshake.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
+#include "fuse/wire.h"
 #include "util/cleanup.h"
 
 #define SET_OWNER (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)
@@ -47,6 +49,63 @@ static void op_getattr(fuse_req_t req, fuse_ino_t number,
 	else
 		reply_attributes(req, node, path.at.fd);
 	/* The next write is to be seen as a change, within one tick too. */
+	if (S_ISREG(node->type))
+		file_times_set(node);
+}
+
+static struct wire_time wire_time_of(const struct statx_timestamp *time)
+{
+	return (struct wire_time){
+		.seconds = time->tv_sec,
+		.nanoseconds = time->tv_nsec,
+	};
+}
+
+static void fill_statx(struct wire_statx_out *out, const struct statx *stx)
+{
+	*out = (struct wire_statx_out){
+		.mask = stx->stx_mask & (STATX_BASIC_STATS | STATX_BTIME),
+		.blksize = stx->stx_blksize,
+		.attributes = stx->stx_attributes,
+		.attributes_mask = stx->stx_attributes_mask,
+		.nlink = stx->stx_nlink,
+		.uid = stx->stx_uid,
+		.gid = stx->stx_gid,
+		.mode = stx->stx_mode,
+		.size = stx->stx_size,
+		.blocks = stx->stx_blocks,
+		.atime = wire_time_of(&stx->stx_atime),
+		.btime = wire_time_of(&stx->stx_btime),
+		.ctime = wire_time_of(&stx->stx_ctime),
+		.mtime = wire_time_of(&stx->stx_mtime),
+		.rdev_major = stx->stx_rdev_major,
+		.rdev_minor = stx->stx_rdev_minor,
+	};
+}
+
+void ops_statx(struct session *session, uint64_t number)
+{
+	struct filesystem *fs = session_filesystem(session);
+	struct node *node = node_of_number(&fs->nodes, number);
+	struct wire_statx_out out;
+	struct stat st = { 0 };
+	struct statx stx;
+	owned_path path = PATH_NONE;
+	int r = path_get(&fs->nodes, node, &path);
+
+	if (r == 0 && statx(path.at.fd, "", AT_EMPTY_PATH,
+			    STATX_BASIC_STATS | STATX_BTIME, &stx) < 0)
+		r = -errno;
+	if (r < 0) {
+		handshake_reply(session_handshake(session), r, NULL, 0);
+		return;
+	}
+	fill_statx(&out, &stx);
+	out.ino = node->ino;
+	st.st_mode = stx.stx_mode;
+	entry_split_timeout(entry_attr_timeout(fs, node, &st), &out.attr_valid,
+			    &out.attr_valid_nsec);
+	handshake_reply(session_handshake(session), 0, &out, sizeof(out));
 	if (S_ISREG(node->type))
 		file_times_set(node);
 }

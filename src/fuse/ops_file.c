@@ -191,13 +191,6 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 	}
 }
 
-static void split_seconds(double timeout, uint64_t *seconds, uint32_t *rest)
-{
-	*seconds = timeout < (double)UINT64_MAX ? (uint64_t)timeout :
-						  UINT64_MAX;
-	*rest = (uint32_t)((timeout - (double)*seconds) * 1e9);
-}
-
 static void fill_wire_entry(struct wire_entry_out *out,
 			    const struct fuse_entry_param *entry)
 {
@@ -220,10 +213,10 @@ static void fill_wire_entry(struct wire_entry_out *out,
 		.attr.gid = st->st_gid,
 		.attr.blksize = (uint32_t)st->st_blksize,
 	};
-	split_seconds(entry->entry_timeout, &out->entry_valid,
-		      &out->entry_valid_nsec);
-	split_seconds(entry->attr_timeout, &out->attr_valid,
-		      &out->attr_valid_nsec);
+	entry_split_timeout(entry->entry_timeout, &out->entry_valid,
+			    &out->entry_valid_nsec);
+	entry_split_timeout(entry->attr_timeout, &out->attr_valid,
+			    &out->attr_valid_nsec);
 }
 
 void ops_tmpfile(struct session *session, uint64_t parent, const void *body,

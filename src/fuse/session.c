@@ -143,6 +143,10 @@ static void serve(void *context, void *message, size_t size)
 			    size - sizeof(*header));
 		return;
 	}
+	if (opcode == WIRE_STATX) {
+		ops_statx(session, header->nodeid);
+		return;
+	}
 	fuse_session_process_buf(session->fuse, &buffer);
 	if (opcode == WIRE_INIT) {
 		session->initialised = true;

@@ -21,6 +21,7 @@ enum wire_opcode {
 	WIRE_FALLOCATE = 43,
 	WIRE_COPY_FILE_RANGE = 47,
 	WIRE_TMPFILE = 51,
+	WIRE_STATX = 52,
 	WIRE_OPCODES = 64, /* above the highest */
 };
 
@@ -131,6 +132,40 @@ struct wire_attr {
 	uint32_t rdev;
 	uint32_t blksize;
 	uint32_t flags;
+};
+
+struct wire_time {
+	int64_t seconds;
+	uint32_t nanoseconds;
+	int32_t reserved;
+};
+
+struct wire_statx_out {
+	uint64_t attr_valid;
+	uint32_t attr_valid_nsec;
+	uint32_t flags;
+	uint64_t spare[2];
+	uint32_t mask;
+	uint32_t blksize;
+	uint64_t attributes;
+	uint32_t nlink;
+	uint32_t uid;
+	uint32_t gid;
+	uint16_t mode;
+	uint16_t spare0;
+	uint64_t ino;
+	uint64_t size;
+	uint64_t blocks;
+	uint64_t attributes_mask;
+	struct wire_time atime;
+	struct wire_time btime;
+	struct wire_time ctime;
+	struct wire_time mtime;
+	uint32_t rdev_major;
+	uint32_t rdev_minor;
+	uint32_t dev_major;
+	uint32_t dev_minor;
+	uint64_t spare2[14];
 };
 
 struct wire_entry_out {
