@@ -220,22 +220,32 @@ static int open_log(const struct options *options, char *error)
 	return r;
 }
 
+/* One line, to whoever started us if they still wait, and to the log. */
+static int report(const struct daemon *daemon, const char *error)
+{
+	const char *target = daemon->options->log_target;
+	bool waited_for = daemon->options->foreground ||
+			  daemon->status_pipe >= 0;
+
+	if (waited_for)
+		fail(EXIT_MOUNT, error);
+	if (!waited_for || (target && strcmp(target, "stderr") != 0))
+		log_error("%s", error);
+	return EXIT_MOUNT;
+}
+
 static int run_daemon(struct daemon *daemon)
 {
 	char error[MESSAGE_MAX] = "";
-	int r = open_log(daemon->options, error);
+	int status = EXIT_SUCCESS;
 
-	if (r == 0)
-		r = run(daemon, error);
-	if (r < 0) {
-		/* Before the mount is ready this is the terminal's. */
-		log_error("%s", error);
-		if (daemon->status_pipe >= 0)
-			fail(EXIT_MOUNT, error);
-	}
-	tell_parent(daemon, r < 0 ? EXIT_MOUNT : EXIT_SUCCESS);
+	if (open_log(daemon->options, error) < 0)
+		status = fail(EXIT_MOUNT, error);
+	else if (run(daemon, error) < 0)
+		status = report(daemon, error);
+	tell_parent(daemon, status);
 	log_close();
-	return r < 0 ? EXIT_MOUNT : EXIT_SUCCESS;
+	return status;
 }
 
 static int await_child(int pipe_fd, pid_t child)
@@ -308,12 +318,25 @@ static int start(const struct options *options)
 	return status;
 }
 
+/* So that no file of ours gets a number that is closed or reused later. */
+static void fill_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	char error[MESSAGE_MAX];
 	struct options options;
 	int status = EXIT_SUCCESS;
 
+	fill_standard_descriptors();
 	if (options_parse(argc, argv, &options, error, sizeof(error)) < 0)
 		return fail(EXIT_USAGE, error);
 	if (options.help)

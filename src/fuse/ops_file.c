@@ -161,7 +161,11 @@ static int create(const struct creation *what, struct fuse_entry_param *entry,
 		return open_existing(what, path.at.fd, entry, opened);
 	if (fd < 0)
 		return fd;
-	return open_created(what, fd, entry, opened);
+	r = open_created(what, fd, entry, opened);
+	/* Made and not handed over: as if it had not been made. */
+	if (r < 0 && what->name)
+		unlinkat(path.at.fd, what->name, 0);
+	return r;
 }
 
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name,

@@ -114,6 +114,18 @@ static int make_at(int fd, const char *name, const struct making *what)
 	return r < 0 ? -errno : 0;
 }
 
+/* What is just made and can't be handed over is not made at all. */
+static int find_made(struct filesystem *fs, const struct path *path,
+		     struct node *directory, const char *name,
+		     struct fuse_entry_param *entry)
+{
+	int r = entry_find(fs, path->at.fd, directory, name, entry);
+
+	if (r < 0 && unlinkat(path->at.fd, name, 0) < 0 && errno == EISDIR)
+		unlinkat(path->at.fd, name, AT_REMOVEDIR);
+	return r;
+}
+
 static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
 		 const struct making *what)
 {
@@ -128,7 +140,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
 	if (r == 0)
 		r = make_at(path.at.fd, name, what);
 	if (r == 0)
-		r = entry_find(fs, path.at.fd, directory, name, &entry);
+		r = find_made(fs, &path, directory, name, &entry);
 	path_put(&path);
 	reply_entry(req, r, &entry);
 }
@@ -168,7 +180,7 @@ static int link_to(struct filesystem *fs, struct node *node,
 	if (linkat(AT_FDCWD, source.text, into.at.fd, name,
 		   AT_SYMLINK_FOLLOW) < 0)
 		return -errno;
-	return entry_find(fs, into.at.fd, directory, name, entry);
+	return find_made(fs, &into, directory, name, entry);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t number, fuse_ino_t parent,
