@@ -467,12 +467,41 @@ static bool has_holes(const struct stat *st)
 	return st->st_blocks * 512 < st->st_size;
 }
 
+static int read_to_buffer(struct file *file, char *(*spare)(void),
+			  size_t size, off_t offset, struct file_bytes *bytes)
+{
+	char *buffer = spare();
+	ssize_t n;
+
+	if (!buffer)
+		return -ENOMEM;
+	n = read_by_syscall(file->fd, buffer, size, offset);
+	if (n < 0)
+		return (int)n;
+	bytes->data = buffer;
+	bytes->size = (size_t)n;
+	return 0;
+}
+
+int file_read_copied(struct file *file, char *(*spare)(void), off_t offset,
+		     struct file_bytes *bytes)
+{
+	struct region *region = bytes->region;
+	char *buffer = spare();
+	bool copied = buffer && guard_copy(buffer, bytes->data, bytes->size);
+
+	bytes->region = NULL;
+	region_put(region);
+	if (!copied)
+		return read_to_buffer(file, spare, bytes->size, offset, bytes);
+	bytes->data = buffer;
+	return 0;
+}
+
 int file_read(struct file *file, char *(*spare)(void), size_t size,
 	      off_t offset, int flags, struct file_bytes *bytes)
 {
 	struct stat st;
-	char *buffer;
-	ssize_t n;
 
 	*bytes = (struct file_bytes){ 0 };
 	if (fstat(file->fd, &st) < 0)
@@ -492,15 +521,7 @@ int file_read(struct file *file, char *(*spare)(void), size_t size,
 		bytes->size = size;
 		return 0;
 	}
-	buffer = spare();
-	if (!buffer)
-		return -ENOMEM;
-	n = read_by_syscall(file->fd, buffer, size, offset);
-	if (n < 0)
-		return (int)n;
-	bytes->data = buffer;
-	bytes->size = (size_t)n;
-	return 0;
+	return read_to_buffer(file, spare, size, offset, bytes);
 }
 
 static ssize_t write_by_syscall(int fd, const char *data, size_t size,

@@ -130,6 +130,13 @@ int file_read(struct file *file, char *(*spare)(void), size_t size,
 	      off_t offset, int flags, struct file_bytes *bytes);
 
 /*
+ * Copies what file_read() found in the mapping to the buffer, for replies
+ * that can't point there, and gives the region back. 0 or -errno.
+ */
+int file_read_copied(struct file *file, char *(*spare)(void), off_t offset,
+		     struct file_bytes *bytes);
+
+/*
  * Writes all of it. flags are the open's: O_APPEND writes at the end,
  * wherever that is. *cleared tells that setuid, setgid or capabilities may
  * be gone. Bytes written or -errno; the thread's credentials may be changed.

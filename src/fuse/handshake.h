@@ -18,6 +18,7 @@ struct handshake {
 	int device;
 	bool want_passthrough;
 	unsigned stack_depth; /* 1, or 2 when the store is stacked itself */
+	bool installed; /* libfuse lets us: else replies stay as it made them */
 	/* What was agreed on; set by the INIT reply. */
 	bool passthrough;
 	bool killpriv;

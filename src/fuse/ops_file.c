@@ -285,6 +285,9 @@ static void op_read(fuse_req_t req, fuse_ino_t number, size_t size,
 	if (size > REQUEST_SPARE_SIZE)
 		size = REQUEST_SPARE_SIZE;
 	r = file_read(file, request_spare, size, offset, fi->flags, &bytes);
+	if (r == 0 && bytes.region &&
+	    !session_handshake(session_of(req))->installed)
+		r = file_read_copied(file, request_spare, offset, &bytes);
 	if (r < 0) {
 		reply_status(req, r);
 		return;

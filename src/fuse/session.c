@@ -135,6 +135,10 @@ static void serve(void *context, void *message, size_t size)
 		return;
 	}
 	opcode = header->opcode;
+	/* Without KILLPRIV_V2 nobody says whose change keeps the bits. */
+	if (!session->handshake.killpriv)
+		current_request.caller.kill_privileges =
+			current_request.caller.uid != 0;
 	counters_add(opcode);
 	log_debug("%s of %llu", counters_name(opcode),
 		  (unsigned long long)header->nodeid);
@@ -302,7 +306,9 @@ int session_new(struct filesystem *fs, const struct session_settings *settings,
 				    credentials_can_passthrough(),
 		.stack_depth = stack_depth_of(fs),
 	};
-	if (handshake_install(&session->handshake, session->fuse) < 0)
+	session->handshake.installed =
+		handshake_install(&session->handshake, session->fuse) == 0;
+	if (!session->handshake.installed)
 		log_warning("libfuse before 3.14: no passthrough, and each "
 			    "write costs a request for security.capability");
 	session->workers = (struct workers){
