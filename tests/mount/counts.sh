@@ -89,15 +89,36 @@ a_second_read_is_served_by_the_page_cache() {
 	client_end 0
 }
 
-opening_costs_an_open_and_a_release() {
+# reopening FLAGS REQUEST...: what ten opens of a known file cost.
+reopening() {
+	local flags=$1
+	shift
 	as_user dd if=/proc/self/status of="$STORE/known" status=none
 	client_new
 	expect 0 'ok 1' stat "$MNT/known" 1
-	expect 0 'ok 1' reopen "$MNT/known" 1
+	expect 0 'ok 1' reopen "$MNT/known" 1 "$flags"
 	counters_mark
-	expect 0 'ok 10' reopen "$MNT/known" 10
-	came_only 'OPEN 10' 'RELEASE 10'
+	expect 0 'ok 10' reopen "$MNT/known" 10 "$flags"
+	came_only "$@"
 	client_end 0
+}
+
+opening_to_read_costs_an_open_and_a_release() {
+	reopening ro 'OPEN 10' 'RELEASE 10'
+}
+
+opening_to_write_costs_an_open_and_a_release() {
+	reopening wo 'OPEN 10' 'RELEASE 10'
+}
+
+# Through a shared mapping it could be written unseen: on the kernel path the
+# attributes that were cached before are asked for again.
+opening_to_map_costs_the_attributes_too() {
+	if [[ $DATA == daemon ]]; then
+		reopening rw 'OPEN 10' 'RELEASE 10'
+	else
+		reopening rw 'GETATTR 10' 'OPEN 10' 'RELEASE 10'
+	fi
 }
 
 a_repeated_stat_costs_nothing() {
@@ -148,8 +169,12 @@ else
 	t a_second_read_costs_no_request \
 		a_second_read_is_served_by_the_page_cache
 fi
-t opening_a_known_file_costs_an_open_and_a_release \
-	opening_costs_an_open_and_a_release
+t opening_to_read_costs_an_open_and_a_release \
+	opening_to_read_costs_an_open_and_a_release
+t opening_to_write_costs_an_open_and_a_release \
+	opening_to_write_costs_an_open_and_a_release
+t opening_to_map_costs_the_attributes_too \
+	opening_to_map_costs_the_attributes_too
 t a_repeated_stat_costs_no_request a_repeated_stat_costs_nothing
 t a_repeated_look_up_of_a_missing_name_costs_no_request \
 	a_repeated_look_up_of_a_missing_name_costs_nothing

@@ -6,14 +6,16 @@
  *	many_files empty DIRECTORY COUNT	makes them without content
  *	many_files read DIRECTORY COUNT		opens, reads and closes each
  *	many_files hold DIRECTORY COUNT TIMES	opens each file TIMES times,
- *		writes and maps through every descriptor, says `ready`, keeps
- *		all of it until its input ends, checks it again, says `done`
+ *		writes each once, reads and maps through every descriptor, says
+ *		`ready`, keeps all of it until its input ends, checks it again,
+ *		says `done`
  *
  * A file holds one line with its number, padded to 64 bytes; `hold` writes the
  * same bytes again.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,7 +97,8 @@ static void read_all(const char *directory, int count)
 	}
 }
 
-static void hold_one(struct held *held, const char *directory, int number)
+static void hold_one(struct held *held, const char *directory, int number,
+		     bool written)
 {
 	char path[4096];
 	char content[CONTENT];
@@ -105,7 +108,7 @@ static void hold_one(struct held *held, const char *directory, int number)
 	held->fd = open(path, O_RDWR | O_CLOEXEC);
 	if (held->fd < 0)
 		fail("open", number);
-	if (pwrite(held->fd, content, CONTENT, 0) != CONTENT)
+	if (written && pwrite(held->fd, content, CONTENT, 0) != CONTENT)
 		fail("write", number);
 	check(held->fd, number);
 	held->map = mmap(NULL, CONTENT, PROT_READ, MAP_SHARED, held->fd, 0);
@@ -124,7 +127,7 @@ static void hold(const char *directory, int count, int times)
 	if (!held)
 		fail("memory", 0);
 	for (int i = 0; i < count * times; i++)
-		hold_one(&held[i], directory, i % count);
+		hold_one(&held[i], directory, i % count, i < count);
 	puts("ready");
 	fflush(stdout);
 	while (read(STDIN_FILENO, &byte, 1) > 0)

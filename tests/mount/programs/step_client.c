@@ -18,7 +18,7 @@
  *	fallocate H OFF LEN | punch H OFF LEN | uncache H
  *	lock H wait|try|off	fcntl write lock of the whole file
  *	flock H wait|try|off
- *	stat PATH COUNT | reopen PATH COUNT
+ *	stat PATH COUNT | reopen PATH COUNT FLAGS
  *	quit		the end of the input is not enough where others have
  *			inherited the pipe's other end
  *
@@ -404,9 +404,10 @@ static void do_stat(char **arg)
 static void do_reopen(char **arg)
 {
 	long count = (long)number(arg[2]);
+	int flags = open_flags(arg[3]);
 
 	for (long i = 0; i < count; i++) {
-		int fd = open(arg[1], O_RDWR | O_CLOEXEC);
+		int fd = open(arg[1], flags);
 
 		if (fd < 0 || close(fd) < 0) {
 			say_error(errno, i);
@@ -437,7 +438,7 @@ static const struct verb {
 	{ "fallocate", 3, do_fallocate }, { "punch", 3, do_punch },
 	{ "uncache", 1, do_uncache }, { "lock", 2, do_lock },
 	{ "flock", 2, do_flock }, { "stat", 2, do_stat },
-	{ "reopen", 2, do_reopen }, { "quit", 0, do_quit },
+	{ "reopen", 3, do_reopen }, { "quit", 0, do_quit },
 };
 
 static void run_line(char *line)
