@@ -100,8 +100,39 @@ static void node_free(struct node *node)
 
 static void free_after_grace_period(struct rcu_head *head)
 {
+	struct node *node = caa_container_of(head, struct node, rcu);
+
 	grace_period_over();
-	node_free(caa_container_of(head, struct node, rcu));
+	while (node) {
+		struct node *next = node->next_retired;
+
+		node_free(node);
+		node = next;
+	}
+}
+
+/* A grace period interrupts every processor: one for so many nodes. */
+#define RETIRE_TOGETHER 64
+
+static void free_retired(struct node_table *table)
+{
+	struct node *node = atomic_exchange(&table->retired, NULL);
+
+	if (node)
+		call_rcu(&node->rcu, free_after_grace_period);
+}
+
+static void retire(struct node_table *table, struct node *node)
+{
+	struct node *top = atomic_load(&table->retired);
+
+	rcu_reader_done();
+	do
+		node->next_retired = top;
+	while (!atomic_compare_exchange_weak(&table->retired, &top, node));
+	if (atomic_fetch_add(&table->retired_count, 1) % RETIRE_TOGETHER ==
+	    RETIRE_TOGETHER - 1)
+		free_retired(table);
 }
 
 static struct node *node_new(const struct store_id *id, const struct stat *st,
@@ -231,8 +262,7 @@ void node_forget(struct node_table *table, struct node *node, uint64_t count)
 		read_unlock();
 		path_forget(table->paths, node);
 		atomic_fetch_sub(&table->count, 1);
-		rcu_reader_done();
-		call_rcu(&node->rcu, free_after_grace_period);
+		retire(table, node);
 		node = parent;
 		count = 1;
 	}
@@ -249,10 +279,10 @@ void node_table_fini(struct node_table *table)
 	cds_lfht_for_each_entry(table->hash, &iter, node, link) {
 		(void)cds_lfht_del(table->hash, &node->link);
 		path_forget(table->paths, node);
-		rcu_reader_done();
-		call_rcu(&node->rcu, free_after_grace_period);
+		retire(table, node);
 	}
 	read_unlock();
+	free_retired(table);
 	rcu_barrier();
 	cds_lfht_destroy(table->hash, NULL);
 	table->hash = NULL;
@@ -269,6 +299,7 @@ void node_table_trim(struct node_table *table)
 		table->trimmed_at = count;
 	if (table->trimmed_at - count < TRIM_WORTH)
 		return;
+	free_retired(table);
 	rcu_barrier(); /* what was forgotten is free now */
 	malloc_trim(0);
 	table->trimmed_at = count;

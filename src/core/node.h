@@ -32,6 +32,7 @@ struct path_cache;
 struct node {
 	struct cds_lfht_node link;
 	struct rcu_head rcu;
+	struct node *next_retired;
 	_Atomic uint64_t lookups;
 	uint64_t ino; /* as shown at the mount */
 
@@ -65,6 +66,9 @@ struct node_table {
 	struct path_cache *paths;
 	struct node *root;
 	_Atomic uint64_t count;
+	/* Gone, and to be freed together after one grace period. */
+	_Atomic(struct node *) retired;
+	_Atomic unsigned retired_count;
 	uint64_t trimmed_at; /* count when memory was last given back */
 };
 

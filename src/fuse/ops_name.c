@@ -215,14 +215,20 @@ static void doomed_find(struct filesystem *fs, int parent_fd, const char *name,
 		doomed->node = node_get(&fs->nodes, &id);
 }
 
+static bool is_unreachable(struct filesystem *fs, const struct doomed *doomed)
+{
+	struct stat st;
+
+	if (!fs->store.by_handle || S_ISDIR(doomed->node->type))
+		return true;
+	return fstat(doomed->fd, &st) == 0 && st.st_nlink == 0;
+}
+
 /* removed: the name is gone, and perhaps the inode with it. */
 static void doomed_settle(struct filesystem *fs, struct doomed *doomed,
 			  bool removed)
 {
-	struct stat st;
-
-	if (removed && doomed->node && fstat(doomed->fd, &st) == 0 &&
-	    (st.st_nlink == 0 || !fs->store.by_handle)) {
+	if (removed && doomed->node && is_unreachable(fs, doomed)) {
 		path_pin(&fs->paths, doomed->node, doomed->fd);
 		doomed->fd = -1;
 	}

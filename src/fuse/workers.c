@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- *	reading		in read(2) on /dev/fuse
+ *	reading		waits for a request: looking for it, then asleep
  *	serving		has taken a request; perhaps nobody reads now
  *	parked		done serving when there were readers enough
  *
@@ -13,13 +13,15 @@
  * The watchdog ticks while requests come, and sleeps soon after the last: an
  * idle mount wakes for nothing.
  *
- * Unmounting ends the read with ENODEV, in every thread; to stop them
+ * Unmounting ends the wait with ENODEV, in every thread; to stop them
  * otherwise each is sent a signal whose handler does nothing, again and again
- * until it is gone, because it may arrive just before the read.
+ * until it is gone, because it may arrive just before the poll.
  */
 #include "fuse/workers.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +42,17 @@
 
 /* The watchdog: a request that takes longer than this is a slow one. */
 #define TICK_NS 1000000
-/* A read that is faster than this did not have to wait. */
-#define WAITED_NS 3000
+/*
+ * To sleep and be woken costs more than most requests, on a virtual machine
+ * several times more. So a reader looks again and again for SPIN_NS before it
+ * sleeps, as long as that pays: waits shorter than WORTH_NS (which has the
+ * waking in it) earn credit, longer ones and fruitless spinning cost it.
+ */
+#define SPIN_NS 60000
+#define WORTH_NS 100000
+#define SPIN_CREDIT 8
+#define SPIN_MISS 4
+#define CREDIT_MAX 32
 /* Crowded: three of four requests, of at least so many, in one round. */
 #define ROUND_TICKS 10
 #define ROUND_REQUESTS 64
@@ -51,6 +62,7 @@ struct worker {
 	struct workers *workers;
 	pthread_t thread;
 	void *message;
+	int credit; /* for spinning */
 	LIST_ENTRY(worker) link;
 };
 
@@ -73,30 +85,77 @@ static void interrupted(int number)
 
 /* ---- serving ----------------------------------------------------------- */
 
+/* A request's size, 0: there is none now, or -errno. */
+static ssize_t take(struct worker *worker)
+{
+	ssize_t n = read(worker->workers->device, worker->message,
+			 MESSAGE_SIZE);
+
+	if (n >= 0)
+		return n;
+	/* ENOENT: the request was taken back before it was read. */
+	return errno == EAGAIN || errno == EINTR || errno == ENOENT ? 0 :
+								      -errno;
+}
+
+/* Looks again and again for a while. As take(). */
+static ssize_t spin(struct worker *worker, int64_t since)
+{
+	ssize_t n = 0;
+
+	while (n == 0 && clock_now() - since < SPIN_NS &&
+	       !worker->workers->stopping)
+		n = take(worker);
+	worker->credit += n > 0 ? 1 : -SPIN_MISS;
+	return n;
+}
+
+/* Sleeps until there is something to take; learns whether to spin. */
+static void await(struct worker *worker, int64_t since)
+{
+	struct pollfd device = {
+		.fd = worker->workers->device,
+		.events = POLLIN,
+	};
+
+	poll(&device, 1, -1);
+	worker->credit += clock_now() - since < WORTH_NS ? 1 : -1;
+}
+
+static ssize_t wait_and_take(struct worker *worker)
+{
+	int64_t since = clock_now();
+	ssize_t n = 0;
+
+	if (worker->credit >= SPIN_CREDIT && worker->workers->may_spin)
+		n = spin(worker, since);
+	while (n == 0 && !worker->workers->stopping) {
+		await(worker, since);
+		n = take(worker);
+	}
+	if (worker->credit < 0)
+		worker->credit = 0;
+	if (worker->credit > CREDIT_MAX)
+		worker->credit = CREDIT_MAX;
+	return n;
+}
+
 /* The next request: its size, or 0 when there are no more. */
 static size_t receive(struct worker *worker)
 {
 	struct workers *workers = worker->workers;
-	int64_t began = clock_now();
+	ssize_t n = take(worker);
 
-	while (!workers->stopping) {
-		ssize_t n = read(workers->device, worker->message,
-				 MESSAGE_SIZE);
-
-		if (n > 0) {
-			if (clock_now() - began < WAITED_NS)
-				atomic_fetch_add(&workers->crowded, 1);
-			return (size_t)n;
-		}
-		/* ENOENT: the request was taken back before it was read. */
-		if (n < 0 && (errno == EINTR || errno == ENOENT ||
-			      errno == EAGAIN))
-			continue;
-		if (n < 0 && errno != ENODEV)
-			log_error("reading requests: %s", strerror(errno));
-		workers->stopping = true;
-		kill(getpid(), workers_signal());
-	}
+	if (n > 0)
+		atomic_fetch_add(&workers->crowded, 1);
+	else if (n == 0)
+		n = wait_and_take(worker);
+	if (n > 0 && !workers->stopping)
+		return (size_t)n;
+	if (n < 0 && n != -ENODEV)
+		log_error("reading requests: %s", strerror((int)-n));
+	workers->stopping = true;
+	kill(getpid(), workers_signal());
 	return 0;
 }
 
@@ -308,6 +367,10 @@ int workers_start(struct workers *workers)
 	LIST_INIT(&workers->list);
 	workers->wanted = 1;
 	workers->watching = true;
+	workers->may_spin = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+	r = fcntl(workers->device, F_SETFL, O_RDWR | O_NONBLOCK);
+	if (r < 0)
+		return -errno;
 	sigemptyset(&action.sa_mask);
 	sigaction(interrupt_signal(), &action, NULL);
 	r = -pthread_create(&workers->watchdog, NULL, watchdog_main, workers);

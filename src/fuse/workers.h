@@ -35,6 +35,7 @@ struct workers {
 
 	/* Set when the connection is gone or somebody stops us. */
 	_Atomic bool stopping;
+	bool may_spin; /* there is another processor for the program */
 	_Atomic unsigned readers; /* waiting for a request, or about to */
 	_Atomic unsigned wanted; /* how many there should be */
 	_Atomic unsigned count;
