@@ -163,7 +163,10 @@ static int serve(struct daemon *daemon, struct filesystem *fs, char *error)
 	if (r < 0)
 		return r;
 	r = session_run(session, error, MESSAGE_MAX);
-	session_free(session);
+	if (!session_free(session) && r == 0) {
+		log_close();
+		_exit(EXIT_SUCCESS);
+	}
 	return r;
 }
 

@@ -37,16 +37,14 @@ missing_packages() {
 # needs no network. A name with alternatives is written "a|b": the first is
 # installed when none of them is there.
 install_packages() {
-	local -a missing=()
-	local choice list
-	list=$(mktemp) || die "no temporary file"
+	local -a missing=() choices lacking
+	local choice
 	for choice in "$@"; do
-		# shellcheck disable=SC2086
-		missing_packages ${choice//|/ } >"$list"
-		[[ $(wc -l <"$list") -lt $(wc -w <<<"${choice//|/ }") ]] ||
-			missing+=("${choice%%|*}")
+		read -r -a choices <<<"${choice//|/ }"
+		mapfile -t lacking < <(missing_packages "${choices[@]}")
+		[[ ${#lacking[@]} -lt ${#choices[@]} ]] ||
+			missing+=("${choices[0]}")
 	done
-	rm -f "$list"
 	if [[ ${#missing[@]} -eq 0 ]]; then
 		note "every package is installed"
 		return

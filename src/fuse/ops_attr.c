@@ -22,17 +22,30 @@
 	(FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME |     \
 	 FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW)
 
-static void reply_attributes(fuse_req_t req, struct node *node, int fd)
+/*
+ * Gives the path back first: once the reply is out, the kernel may forget the
+ * node, and another thread free it.
+ */
+static void reply_attributes(fuse_req_t req, struct node *node,
+			     struct path *path, int r)
 {
 	struct stat st;
+	double timeout = 0;
 
-	if (fstat(fd, &st) < 0) {
-		reply_status(req, -errno);
-		return;
+	if (r == 0 && fstat(path->at.fd, &st) < 0)
+		r = -errno;
+	/* The next write is to be seen as a change, within one tick too. */
+	if (S_ISREG(node->type))
+		file_times_set(node);
+	if (r == 0) {
+		st.st_ino = node->ino;
+		timeout = entry_attr_timeout(filesystem_of(req), node, &st);
 	}
-	st.st_ino = node->ino;
-	fuse_reply_attr(req, &st,
-			entry_attr_timeout(filesystem_of(req), node, &st));
+	path_put(path);
+	if (r < 0)
+		reply_status(req, r);
+	else
+		fuse_reply_attr(req, &st, timeout);
 }
 
 static void op_getattr(fuse_req_t req, fuse_ino_t number,
@@ -44,13 +57,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t number,
 	int r = path_get(&fs->nodes, node, &path);
 
 	(void)fi;
-	if (r < 0)
-		reply_status(req, r);
-	else
-		reply_attributes(req, node, path.at.fd);
-	/* The next write is to be seen as a change, within one tick too. */
-	if (S_ISREG(node->type))
-		file_times_set(node);
+	reply_attributes(req, node, &path, r);
 }
 
 static struct wire_time wire_time_of(const struct statx_timestamp *time)
@@ -96,18 +103,19 @@ void ops_statx(struct session *session, uint64_t number)
 	if (r == 0 && statx(path.at.fd, "", AT_EMPTY_PATH,
 			    STATX_BASIC_STATS | STATX_BTIME, &stx) < 0)
 		r = -errno;
+	path_put(&path);
 	if (r < 0) {
 		handshake_reply(session_handshake(session), r, NULL, 0);
 		return;
 	}
+	if (S_ISREG(node->type))
+		file_times_set(node);
 	fill_statx(&out, &stx);
 	out.ino = node->ino;
 	st.st_mode = stx.stx_mode;
 	entry_split_timeout(entry_attr_timeout(fs, node, &st), &out.attr_valid,
 			    &out.attr_valid_nsec);
 	handshake_reply(session_handshake(session), 0, &out, sizeof(out));
-	if (S_ISREG(node->type))
-		file_times_set(node);
 }
 
 static int set_mode(const struct path *path, mode_t mode)
@@ -185,12 +193,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr,
 	(void)fi;
 	if (r == 0)
 		r = set_attributes(&path, attr, what);
-	if (S_ISREG(node->type))
-		file_times_set(node);
-	if (r < 0)
-		reply_status(req, r);
-	else
-		reply_attributes(req, node, path.at.fd);
+	reply_attributes(req, node, &path, r);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t number)
@@ -203,6 +206,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t number)
 
 	if (r == 0 && fstatvfs(path.at.fd, &st) < 0)
 		r = -errno;
+	path_put(&path);
 	if (r < 0)
 		reply_status(req, r);
 	else

@@ -425,6 +425,7 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t number, unsigned command,
 		r = -errno;
 	if (out_size > sizeof(value))
 		out_size = sizeof(value);
+	path_put(&path);
 	if (r < 0)
 		reply_status(req, r);
 	else

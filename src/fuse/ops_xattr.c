@@ -80,6 +80,7 @@ static void reply_value(fuse_req_t req, fuse_ino_t number, const char *name,
 		n = -ENOMEM;
 	if (n == 0)
 		n = read_value(&path, name, value, size);
+	path_put(&path);
 	if (n < 0)
 		reply_status(req, (int)n);
 	else if (size == 0)

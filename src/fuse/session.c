@@ -57,7 +57,10 @@ struct session {
 	_Atomic bool initialised;
 	bool serving;
 	bool closing;
+	bool hurried; /* closing, and told again not to wait for that */
+	pthread_t closer; /* while closing */
 	bool mounted;
+	bool abandoned; /* stopped while programs had files open */
 	dev_t device; /* of the mounted root, while serving */
 };
 
@@ -323,13 +326,20 @@ int session_new(struct filesystem *fs, const struct session_settings *settings,
 	return 0;
 }
 
-void session_free(struct session *session)
+bool session_free(struct session *session)
 {
-	if (session->mounted)
+	bool complete = !session->abandoned;
+
+	/*
+	 * Finds out by itself that the mount is gone. Detached with files
+	 * open it would look alive, and another mount may be in its place.
+	 */
+	if (session->mounted && complete)
 		fuse_session_unmount(session->fuse);
 	if (session->fuse)
 		fuse_session_destroy(session->fuse);
 	free(session);
+	return complete;
 }
 
 /* ---- running ----------------------------------------------------------- */
@@ -398,6 +408,7 @@ static void *close_mount(void *argument)
 			return NULL;
 		nanosleep(&interval, NULL);
 	}
+	session->abandoned = true;
 	session->workers.stopping = true;
 	kill(getpid(), workers_signal());
 	return NULL;
@@ -405,17 +416,15 @@ static void *close_mount(void *argument)
 
 static void close_session(struct session *session)
 {
-	pthread_t thread;
-
 	if (session->closing || !session->serving) {
 		/* Asked twice, or before anybody could use it: at once. */
+		session->hurried = session->closing;
+		session->abandoned = session->closing;
 		session->workers.stopping = true;
 		return;
 	}
-	session->closing = true;
-	session->mounted = false; /* detached there, not by libfuse */
-	if (pthread_create(&thread, NULL, close_mount, session) == 0)
-		pthread_detach(thread);
+	if (pthread_create(&session->closer, NULL, close_mount, session) == 0)
+		session->closing = true;
 	else
 		session->workers.stopping = true;
 }
@@ -493,8 +502,12 @@ int session_run(struct session *session, char *error, size_t error_size)
 		if (number > 0)
 			r = handle_signal(session, number, error, error_size);
 	}
-	if (!workers_stop(&session->workers, STOP_MS))
+	if (!workers_stop(&session->workers, STOP_MS)) {
 		log_error("some requests still wait for the store");
+		session->abandoned = true;
+	}
+	if (session->closing && !session->hurried)
+		pthread_join(session->closer, NULL);
 	if (session->settings.count_requests)
 		counters_log();
 	if (r == 0) {

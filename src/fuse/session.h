@@ -45,6 +45,10 @@ int session_new(struct filesystem *fs, const struct session_settings *settings,
  */
 int session_run(struct session *session, char *error, size_t error_size);
 
-void session_free(struct session *session);
+/*
+ * False when programs still had files open: what they held is not given back,
+ * and the process should end now.
+ */
+bool session_free(struct session *session);
 
 #endif

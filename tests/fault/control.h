@@ -4,7 +4,8 @@
  * says which call is to fail, the library counts and reports.
  *
  * A call is named by the function, the FUSE request that the daemon serves
- * with it (0: the main thread, at start and end) and its number among those.
+ * with it (FAULT_MAIN: the main thread, at start and end) and its number
+ * among those.
  */
 #ifndef MSYNCFS_TESTS_FAULT_CONTROL_H
 #define MSYNCFS_TESTS_FAULT_CONTROL_H
@@ -68,6 +69,7 @@ enum fault_function {
 };
 
 #define FAULT_OPCODES 64
+#define FAULT_MAIN 0
 #define FAULT_TRACE_MAX 16384
 
 struct fault_call {

@@ -46,12 +46,6 @@ extern const unsigned step_count;
 /* Set when a write of act() ended early, which is one way to tell. */
 extern bool wrote_less;
 
-/* Ends the program: the test itself can't go on. */
-void give_up(const char *what) __attribute__((noreturn));
-
-/* Says what is wrong with the daemon. */
-void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
 /*
  * All of a directory as text: names, types, modes, owners, sizes, contents,
  * attributes, and times that are too old to be of now. To be freed. NULL,

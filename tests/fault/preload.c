@@ -4,9 +4,10 @@
  * call that the control file names, and counts.
  *
  * A thread serves a request from the read of /dev/fuse that brought it until
- * its next one, or until it waits for being needed. Only calls made in between count, and after FAULT_MAIN those
- * of the main thread. Forgetting is left out: the kernel sends it whenever
- * it likes, and its one allocation is libfuse's.
+ * its next one, or until it waits for being needed. Only calls made in
+ * between count, and if asked for those of the main thread. Forgetting is
+ * left out: the kernel sends it whenever it likes, and its one allocation is
+ * libfuse's.
  *
  * A failing close() closes nevertheless, as the kernel's does.
  */
@@ -135,11 +136,13 @@ static bool counts(void)
 /* True, with errno set, when this call is to fail. */
 static bool fails(enum fault_function function)
 {
-	uint32_t served = serving && opcode < FAULT_OPCODES ? opcode : 0;
+	uint32_t served = FAULT_MAIN;
 	uint32_t number, position;
 
 	if (!counts())
 		return false;
+	if (serving && opcode < FAULT_OPCODES)
+		served = opcode;
 	number = atomic_fetch_add(&control->seen[function][served], 1);
 	position = atomic_fetch_add(&control->traced, 1);
 	if (position < FAULT_TRACE_MAX)

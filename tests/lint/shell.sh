@@ -11,7 +11,8 @@ trap 'exit 130' INT TERM
 
 # By name, or by the interpreter in the first line.
 shell_scripts() {
-	find scripts tests .ci -type f -not -name '*.[ch]' | sort |
+	find scripts tests .ci -type f -not -name '*.[ch]' -not -name '.*' |
+		sort |
 		while read -r file; do
 			if [[ $file == *.sh ]] ||
 				head -n 1 "$file" | grep -qE '^#!.*\b(ba)?sh\b'

@@ -19,7 +19,9 @@ run_program() {
 	dir=$MNT/$script.$*
 	dir=${dir// /.}
 	dir=${dir%.}
-	scratch=$(mktemp -d "$BASE/scratch.XXXXXX")
+	# On the store's filesystem: rsync must find the same kinds of
+	# attributes on both sides (XFS shows ACLs as attributes, too).
+	scratch=$(mktemp -d "${STORE%/store}/scratch.XXXXXX")
 	if [[ -n $AS_USER ]]; then
 		as_user mkdir "$dir"
 		[[ $EUID -ne 0 ]] || chown "$AS_USER" "$scratch"

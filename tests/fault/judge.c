@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "judge.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "control.h"
+#include "driver.h"
+#include "report.h"
+
+#define ERRNOS 3
+
+enum opcode {
+	op_lookup = 1,
+	op_getattr = 3,
+	op_setattr = 4,
+	op_unlink = 10,
+	op_rmdir = 11,
+	op_rename = 12,
+	op_link = 13,
+	op_open = 14,
+	op_read = 15,
+	op_write = 16,
+	op_release = 18,
+	op_getxattr = 22,
+	op_flush = 25,
+	op_opendir = 27,
+	op_readdir = 28,
+	op_releasedir = 29,
+	op_create = 35,
+	op_fallocate = 43,
+	op_readdirplus = 44,
+	op_rename2 = 45,
+	op_copy = 47,
+	op_tmpfile = 51,
+	op_any = -1,
+};
+
+static const char *const opcode_names[FAULT_OPCODES] = {
+	[1] = "LOOKUP", [3] = "GETATTR", [4] = "SETATTR", [5] = "READLINK",
+	[6] = "SYMLINK", [8] = "MKNOD", [9] = "MKDIR", [10] = "UNLINK",
+	[11] = "RMDIR", [12] = "RENAME", [13] = "LINK", [14] = "OPEN",
+	[15] = "READ", [16] = "WRITE", [17] = "STATFS", [18] = "RELEASE",
+	[20] = "FSYNC", [21] = "SETXATTR", [22] = "GETXATTR",
+	[23] = "LISTXATTR", [24] = "REMOVEXATTR", [25] = "FLUSH",
+	[27] = "OPENDIR", [28] = "READDIR", [29] = "RELEASEDIR",
+	[30] = "FSYNCDIR", [34] = "ACCESS", [35] = "CREATE", [39] = "IOCTL",
+	[43] = "FALLOCATE", [44] = "READDIRPLUS", [45] = "RENAME2",
+	[46] = "LSEEK", [47] = "COPY_FILE_RANGE", [50] = "SYNCFS",
+	[51] = "TMPFILE", [52] = "STATX",
+};
+
+static const char *const function_names[] = {
+#define X(name, ...) #name,
+	FAULT_FUNCTIONS(X)
+#undef X
+};
+
+static const int function_errnos[][ERRNOS] = {
+#define X(name, ...) { __VA_ARGS__ },
+	FAULT_FUNCTIONS(X)
+#undef X
+};
+
+/* What may fail unnoticed, and why the client is none the worse. */
+static const struct fallback {
+	int function;
+	int opcode;
+	bool once; /* only if the call works the first or the next time */
+} fallbacks[] = {
+	/* Closed all the same. */
+	{ fault_close, op_any, false },
+	/* Goes through the daemon instead. */
+	{ fault_capset, op_open, false },
+	{ fault_backing_open, op_any, false },
+	/* By pread and pwrite. */
+	{ fault_mmap_file, op_read, false },
+	{ fault_mmap_file, op_write, false },
+	/* The region's own record: as if it could not be mapped. */
+	{ fault_calloc, op_read, false },
+	{ fault_calloc, op_write, false },
+	/* By pwrite, which moves the times itself. */
+	{ fault_utimens, op_write, false },
+	/* Whether the kernel's cached pages are good: taken as not. */
+	{ fault_fstat, op_open, true },
+	{ fault_fstat, op_create, true },
+	{ fault_fstat, op_release, false },
+	/* The access time stays, as with noatime. */
+	{ fault_open, op_read, false },
+	{ fault_pread, op_read, false },
+	/* May have capabilities: treated as if it had. */
+	{ fault_getxattr, op_open, false },
+	{ fault_getxattr, op_create, false },
+	{ fault_getxattr, op_tmpfile, false },
+	/* An entry without its inode, which is then looked up. */
+	{ fault_openat, op_readdirplus, false },
+	{ fault_fstat, op_readdirplus, false },
+	{ fault_statx, op_readdirplus, false },
+	{ fault_name_to_handle_at, op_readdirplus, false },
+	{ fault_calloc, op_readdirplus, false },
+	{ fault_malloc, op_readdirplus, false },
+	/* Known by its old name until it is looked up again. */
+	{ fault_malloc, op_link, false },
+	{ fault_malloc, op_rename, false },
+	{ fault_malloc, op_rename2, false },
+	/* Read ahead, and read again when it is needed. */
+	{ fault_fstat, op_read, true },
+	{ fault_malloc, op_read, true },
+	/* What was read before is given, and the rest asked for again. */
+	{ fault_getdents64, op_readdir, true },
+	{ fault_getdents64, op_readdirplus, true },
+	/* Whether bits are cleared: taken as so. */
+	{ fault_fstat, op_fallocate, false },
+	{ fault_fstat, op_copy, false },
+	/* With ESTALE the kernel looks up again, and then opens. */
+	{ fault_open_by_handle_at, op_create, false },
+};
+
+/* ---- names ------------------------------------------------------------- */
+
+const char *function_name(int function)
+{
+	return function_names[function];
+}
+
+int function_errno(int function, unsigned i)
+{
+	return i < ERRNOS ? function_errnos[function][i] : 0;
+}
+
+const char *opcode_name(int opcode)
+{
+	const char *name = opcode_names[opcode];
+
+	return name ? name : "an unnamed request";
+}
+
+/* ---- judging ----------------------------------------------------------- */
+
+static bool may_go_unnoticed(const struct step *step,
+			     const struct fault *fault)
+{
+	for (unsigned i = 0; i < sizeof(fallbacks) / sizeof(fallbacks[0]);
+	     i++) {
+		const struct fallback *known = &fallbacks[i];
+
+		if (known->function == fault->function &&
+		    (known->opcode == op_any ||
+		     known->opcode == fault->opcode) &&
+		    (!known->once || !fault->lasting || fault->number > 0))
+			return true;
+	}
+	/* The kernel tries once more. */
+	if (fault->error == ESTALE && !fault->lasting)
+		return true;
+	/* The kernel asks for what the client has not. */
+	if (fault->opcode == op_getxattr && !(step->flags & step_attributes))
+		return true;
+	/* After a write that cleared bits the daemon has them read again. */
+	if ((step->flags & step_setuid) &&
+	    (fault->opcode == op_flush || fault->opcode == op_opendir ||
+	     fault->opcode == op_getattr))
+		return true;
+	/* Removed all the same; who holds the inode is another step. */
+	return (fault->opcode == op_unlink || fault->opcode == op_rmdir ||
+		fault->opcode == op_rename || fault->opcode == op_rename2) &&
+	       (fault->function == fault_openat ||
+		fault->function == fault_fstat ||
+		fault->function == fault_name_to_handle_at ||
+		fault->function == fault_statx);
+}
+
+/* A step that failed, with a trace of it in the store. */
+static bool may_have_changed(const struct step *step,
+			     const struct fault *fault, bool as_normal)
+{
+	if (step->flags & step_partial)
+		return true;
+	if (!as_normal)
+		return false;
+	if (step->flags & step_goes_on)
+		return true;
+	/* The kernel asks for attributes of its own accord, after it. */
+	if (fault->opcode == op_getattr)
+		return true;
+	/* Attributes were changed, but what they are now can't be told. */
+	return fault->opcode == op_setattr && fault->function == fault_fstat;
+}
+
+static bool right_errno(const struct fault *fault, int error)
+{
+	if (error == fault->error)
+		return true;
+	/* Pages that can't be written back: the kernel knows two causes. */
+	return fault->opcode == op_write && error == EIO;
+}
+
+void judge(const struct step *step, const struct fault *fault,
+	   const struct outcome *normal, const char *before,
+	   const struct outcome *seen)
+{
+	const char *store = seen->store;
+	bool unchanged = strcmp(store, before) == 0;
+	bool as_normal = strcmp(store, normal->store) == 0;
+
+	if (seen->result == 0) {
+		if (!may_go_unnoticed(step, fault) && !wrote_less)
+			complain("the client was told of success");
+		if (!as_normal)
+			complain("success, but the store has\n%sinstead of\n%s",
+				 store, normal->store);
+		return;
+	}
+	if (!right_errno(fault, -seen->result))
+		complain("the client got %s", errno_name(-seen->result));
+	if (!unchanged && !may_have_changed(step, fault, as_normal))
+		complain("the client got %s, but the store has\n%sinstead "
+			 "of\n%s",
+			 errno_name(-seen->result), store, before);
+}
+
+/*
+ * libfuse allocates a request before it calls us. Where it can't, nobody
+ * hears of a release, and what was open stays so: not ours to mend.
+ */
+bool is_libfuse_s(int function, int opcode)
+{
+	return (function == fault_calloc || function == fault_malloc) &&
+	       (opcode == op_release || opcode == op_releasedir);
+}
