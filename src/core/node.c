@@ -295,11 +295,11 @@ void node_table_trim(struct node_table *table)
 {
 	uint64_t count = table->count;
 
+	free_retired(table);
 	if (count > table->trimmed_at)
 		table->trimmed_at = count;
 	if (table->trimmed_at - count < TRIM_WORTH)
 		return;
-	free_retired(table);
 	rcu_barrier(); /* what was forgotten is free now */
 	malloc_trim(0);
 	table->trimmed_at = count;

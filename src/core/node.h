@@ -96,8 +96,8 @@ struct node *node_get(struct node_table *table, const struct store_id *id);
 void node_forget(struct node_table *table, struct node *node, uint64_t count);
 
 /*
- * Gives memory back to the system if many nodes have gone since the last
- * time. For idle moments, from one thread only.
+ * Frees what is gone, and gives the memory back to the system if it is much.
+ * For idle moments, from one thread only.
  */
 void node_table_trim(struct node_table *table);
 

@@ -202,17 +202,21 @@ struct doomed {
 	struct node *node; /* one look-up held; NULL: not known to anyone */
 };
 
-static void doomed_find(struct filesystem *fs, int parent_fd, const char *name,
-			struct doomed *doomed)
+/* 0 or -errno; a name that isn't there, or leads elsewhere, is no error. */
+static int doomed_find(struct filesystem *fs, int parent_fd, const char *name,
+		       struct doomed *doomed)
 {
 	struct store_id id;
+	int r;
 
 	doomed->node = NULL;
 	doomed->fd = openat(parent_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (doomed->fd < 0)
-		return;
-	if (store_identify(&fs->store, doomed->fd, &id) == 0)
+		return errno == ENOENT ? 0 : -errno;
+	r = store_identify(&fs->store, doomed->fd, &id);
+	if (r == 0)
 		doomed->node = node_get(&fs->nodes, &id);
+	return r == -EXDEV ? 0 : r;
 }
 
 static bool is_unreachable(struct filesystem *fs, const struct doomed *doomed)
@@ -246,12 +250,11 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name,
 	owned_path path = PATH_NONE;
 	int r = path_get(&fs->nodes, node_of(req, parent), &path);
 
-	if (r == 0) {
-		doomed_find(fs, path.at.fd, name, &doomed);
-		if (unlinkat(path.at.fd, name, flags) < 0)
-			r = -errno;
-		doomed_settle(fs, &doomed, r == 0);
-	}
+	if (r == 0)
+		r = doomed_find(fs, path.at.fd, name, &doomed);
+	if (r == 0 && unlinkat(path.at.fd, name, flags) < 0)
+		r = -errno;
+	doomed_settle(fs, &doomed, r == 0);
 	path_put(&path);
 	reply_status(req, r);
 }
@@ -292,8 +295,9 @@ static int rename_between(struct filesystem *fs, struct node *from,
 	if (r < 0)
 		return r;
 	if (flags == 0)
-		doomed_find(fs, target.at.fd, new_name, &doomed);
-	if (renameat2(source.at.fd, name, target.at.fd, new_name, flags) < 0)
+		r = doomed_find(fs, target.at.fd, new_name, &doomed);
+	if (r == 0 && renameat2(source.at.fd, name, target.at.fd, new_name,
+				flags) < 0)
 		r = -errno;
 	doomed_settle(fs, &doomed, r == 0);
 	if (r == 0) {

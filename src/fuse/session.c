@@ -142,6 +142,8 @@ static void serve(void *context, void *message, size_t size)
 	if (!session->handshake.killpriv)
 		current_request.caller.kill_privileges =
 			current_request.caller.uid != 0;
+	if (credentials_ensure() < 0)
+		log_error("this thread's credentials can't be restored");
 	counters_add(opcode);
 	log_debug("%s of %llu", counters_name(opcode),
 		  (unsigned long long)header->nodeid);

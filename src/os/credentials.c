@@ -173,7 +173,17 @@ static int become(const struct identity *want)
 	}
 	thread.known = r == 0;
 	thread.now = *want;
+	/* Half way is nobody: better the daemon itself, and the error told. */
+	if (r < 0 && change_to(&process.self) == 0) {
+		thread.known = true;
+		thread.now = process.self;
+	}
 	return r;
+}
+
+int credentials_ensure(void)
+{
+	return thread.known ? 0 : become(&process.self);
 }
 
 int credentials_assume(const struct caller *caller)
@@ -201,6 +211,7 @@ static int read_groups(pid_t pid, gid_t *groups, int max)
 	FILE *status = fopen(path, "re");
 	if (!status)
 		return -errno;
+	errno = 0;
 	while (getline(&line, &capacity, status) > 0) {
 		char *at = line + strlen("Groups:");
 		char *end;
@@ -216,6 +227,8 @@ static int read_groups(pid_t pid, gid_t *groups, int max)
 		}
 		break;
 	}
+	if (count == -ENOENT && errno != 0)
+		count = -errno;
 	free(line);
 	fclose(status);
 	return count;
@@ -234,8 +247,10 @@ int credentials_assume_with_groups(const struct caller *caller)
 	/* A caller that is gone has no groups: the strict answer. */
 	if (caller->pid > 0)
 		count = read_groups(caller->pid, groups, MAX_GROUPS);
+	if (count == -ENOENT || count == -ESRCH)
+		count = 0;
 	if (count <= 0)
-		return 0;
+		return count;
 	if (syscall(SYS_setgroups, (size_t)count, groups) < 0)
 		return -errno;
 	thread.groups = (size_t)count;

@@ -75,6 +75,12 @@ int credentials_assume_for_backing(const struct caller *caller);
 int credentials_check_open(const struct caller *caller, int directory,
 			   const char *name, int flags);
 
+/*
+ * For operations that don't care whose rights a thread has as long as it has
+ * some: makes good a change that failed half way. Costs nothing otherwise.
+ */
+int credentials_ensure(void);
+
 /* As the daemon itself, with all it has. */
 int credentials_restore(void);
 

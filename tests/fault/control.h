@@ -99,6 +99,8 @@ struct fault_control {
 	_Atomic int64_t blocks; /* of the heap */
 	_Atomic int64_t mappings; /* of files */
 	_Atomic int64_t backings; /* registered for the kernel path */
+	/* How often it had memory freed after a grace period. */
+	_Atomic uint32_t grace_periods;
 };
 
 #endif

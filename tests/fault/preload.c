@@ -587,6 +587,18 @@ EXPORT(syscall, syscall)
 
 /* ---- memory ------------------------------------------------------------ */
 
+/* What the daemon retires it has freed in batches: here ends one. */
+struct rcu_head;
+
+HOOK void hook_urcu_memb_call_rcu(struct rcu_head *head,
+				  void (*function)(struct rcu_head *head))
+{
+	if (control)
+		control->grace_periods++;
+	REAL(urcu_memb_call_rcu)(head, function);
+}
+EXPORT(urcu_memb_call_rcu, urcu_memb_call_rcu)
+
 #define MAPPINGS_MAX 4096
 static void *_Atomic mapped[MAPPINGS_MAX];
 

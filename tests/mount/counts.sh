@@ -114,7 +114,7 @@ opening_to_write_costs_an_open_and_a_release() {
 # Through a shared mapping it could be written unseen: on the kernel path the
 # attributes that were cached before are asked for again.
 opening_to_map_costs_the_attributes_too() {
-	if [[ $DATA == daemon ]]; then
+	if [[ $path == daemon ]]; then
 		reopening rw 'OPEN 10' 'RELEASE 10'
 	else
 		reopening rw 'GETATTR 10' 'OPEN 10' 'RELEASE 10'
