@@ -225,7 +225,7 @@ static bool is_unreachable(struct filesystem *fs, const struct doomed *doomed)
 
 	if (!fs->store.by_handle || S_ISDIR(doomed->node->type))
 		return true;
-	return fstat(doomed->fd, &st) == 0 && st.st_nlink == 0;
+	return fstat(doomed->fd, &st) < 0 || st.st_nlink == 0;
 }
 
 /* removed: the name is gone, and perhaps the inode with it. */

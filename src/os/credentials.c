@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <stdint.h>
@@ -23,7 +22,9 @@
 
 #include "util/cleanup.h"
 
-#define MAX_GROUPS 1024
+/* NGROUPS_MAX of Linux, and room for as many of ten digits. */
+#define MAX_GROUPS 65536
+#define STATUS_SIZE ((size_t)1 << 20)
 #define CAP_BIT(cap) ((uint64_t)1 << (cap))
 
 struct identity {
@@ -199,38 +200,47 @@ int credentials_assume(const struct caller *caller)
 	return become(&want);
 }
 
-/* Reads "Groups:" of proc_pid_status(5). The number of groups or -errno. */
-static int read_groups(pid_t pid, gid_t *groups, int max)
+/* The whole of proc_pid_status(5), ended by NUL. Bytes, or -errno. */
+static ssize_t read_status(pid_t pid, char *text, size_t size)
 {
 	char path[64];
-	char *line = NULL;
-	size_t capacity = 0;
-	int count = -ENOENT;
+	size_t used = 0;
+	ssize_t n = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	FILE *status = fopen(path, "re");
-	if (!status)
+	owned_fd fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
 		return -errno;
-	errno = 0;
-	while (getline(&line, &capacity, status) > 0) {
-		char *at = line + strlen("Groups:");
-		char *end;
+	do {
+		used += (size_t)n;
+		n = read(fd, text + used, size - 1 - used);
+	} while (n > 0);
+	text[used] = '\0';
+	return n < 0 ? -errno : (ssize_t)used;
+}
 
-		if (strncmp(line, "Groups:", strlen("Groups:")) != 0)
-			continue;
-		for (count = 0; count < max; at = end) {
-			unsigned long id = strtoul(at, &end, 10);
+/* The number of the process's groups, or -errno. */
+static int read_groups(pid_t pid, gid_t *groups, int max)
+{
+	owned_memory char *text = malloc(STATUS_SIZE);
+	ssize_t n = text ? read_status(pid, text, STATUS_SIZE) : -ENOMEM;
+	int count = 0;
+	char *at;
+	char *end;
 
-			if (end == at)
-				break;
-			groups[count++] = (gid_t)id;
-		}
-		break;
+	if (n < 0)
+		return (int)n;
+	at = strstr(text, "\nGroups:");
+	if (!at)
+		return -ENOENT;
+	for (at += strlen("\nGroups:"); count < max && *at != '\n'; at = end) {
+		unsigned long id = strtoul(at, &end, 10);
+
+		if (end == at)
+			break;
+		groups[count++] = (gid_t)id;
+		end += strspn(end, " \t");
 	}
-	if (count == -ENOENT && errno != 0)
-		count = -errno;
-	free(line);
-	fclose(status);
 	return count;
 }
 
@@ -305,7 +315,8 @@ int credentials_check_open(const struct caller *caller, int directory,
 	if (fd >= 0)
 		close(fd);
 	/* What comes next needs what was put down. */
-	return credentials_restore() < 0 ? -EPERM : r;
+	int restored = credentials_restore();
+	return restored < 0 ? restored : r;
 }
 
 int credentials_restore(void)

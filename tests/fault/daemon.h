@@ -29,18 +29,23 @@ void expect_daemon(void);
 void wait_until_idle(void);
 
 struct holdings {
-	int64_t descriptors, blocks, mappings, backings;
+	int64_t descriptors, mappings, backings;
 };
 
 struct holdings holdings_now(void);
 
 /*
- * Does it come back to what it held before? Nodes are freed after a grace
- * period, and the kernel may keep an inode until it is asked for memory.
- * If not, what it holds now is the new measure.
+ * Does it come back to what it held before? The kernel may keep an inode
+ * until it is asked for memory. If not, what it holds now is the new measure.
  */
 bool settled(struct holdings *before);
 /* The same, and complains. */
 void check_holdings(struct holdings *before);
+
+/*
+ * Blocks of the heap when nothing waits to be freed, at most enough or as
+ * few as can be had. churn() makes the daemon know an inode and forget it.
+ */
+int64_t heap_blocks(void (*churn)(void), int64_t enough);
 
 #endif

@@ -264,7 +264,38 @@ static void check_step_again(const struct outcome *normal)
 
 static struct outcome normal;
 static struct holdings base;
+static int64_t base_blocks;
+static bool watch_heap;
 static enum { depth_few, depth_some, depth_all } depth;
+
+/* The daemon knows an inode and forgets it. */
+static void churn(void)
+{
+	struct stat st;
+
+	if (mknodat(store_root, "churn", S_IFREG | 0600, 0) < 0 ||
+	    fstatat(mount_root, "churn", &st, 0) < 0 ||
+	    unlinkat(mount_root, "churn", 0) < 0)
+		give_up("making and removing a file");
+}
+
+static bool heap_grew(int64_t *by)
+{
+	int64_t now = heap_blocks(churn, base_blocks);
+
+	*by = now - base_blocks;
+	if (*by > 0)
+		base_blocks = now;
+	return *by > 0;
+}
+
+static void check_heap(void)
+{
+	int64_t by;
+
+	if (heap_grew(&by))
+		complain("the daemon keeps %lld heap blocks", (long long)by);
+}
 
 /* False when the call was not made: another thread served. */
 static bool try_once(const struct fault *fault)
@@ -303,11 +334,13 @@ static void try_fault(const struct fault *fault)
 	if (tries == 0)
 		complain("the call was not made again");
 	check_step_again(&normal);
-	/* What was made once, for a new thread, is not made again. */
+	/* What was opened once is not opened again. */
 	if (!settled(&base)) {
 		try_once(fault);
 		check_holdings(&base);
 	}
+	if (watch_heap)
+		check_heap();
 	faults_tried++;
 	fault_text[0] = '\0';
 	if (complaints >= COMPLAINTS_MAX)
@@ -360,24 +393,37 @@ static void learn(uint32_t count[fault_functions][FAULT_OPCODES])
 			 errno_name(-normal.result));
 	check_rights();
 	wait_until_idle();
-	/* What was forgotten is freed a little later. */
-	usleep(100000);
 	base = holdings_now();
+	base_blocks = heap_blocks(churn, 0);
 }
 
-static void sweep(void)
+static void sweep_calls(uint32_t count[fault_functions][FAULT_OPCODES])
 {
-	static uint32_t count[fault_functions][FAULT_OPCODES];
-
-	learn(count);
-	if (complaints > 0)
-		return;
 	for (int f = 0; f < fault_functions; f++) {
 		for (int op = 0; op < FAULT_OPCODES; op++) {
 			if (count[f][op] > 0 && !is_libfuse_s(f, op))
 				try_function(f, op, count[f][op]);
 		}
 	}
+}
+
+static void sweep(void)
+{
+	static uint32_t count[fault_functions][FAULT_OPCODES];
+	int64_t by;
+
+	learn(count);
+	if (complaints > 0)
+		return;
+	sweep_calls(count);
+	/*
+	 * To look at the heap takes long, so it is done once at the end, and
+	 * after each fault only to find the one; what was allocated once, for
+	 * a new thread, is not allocated again.
+	 */
+	watch_heap = heap_grew(&by);
+	if (watch_heap)
+		sweep_calls(count);
 }
 
 /* ---- the program ------------------------------------------------------- */

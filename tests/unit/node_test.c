@@ -190,6 +190,7 @@ static void add_and_forget_many(struct place *place, size_t *with)
 			break;
 		usleep(10000);
 	}
+	node_table_trim(table_of(place));
 	rcu_barrier();
 }
 
