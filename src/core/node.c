@@ -118,15 +118,16 @@ static void free_retired(struct node_table *table)
 {
 	struct node *node = atomic_exchange(&table->retired, NULL);
 
-	if (node)
-		call_rcu(&node->rcu, free_after_grace_period);
+	if (!node)
+		return;
+	rcu_reader_done();
+	call_rcu(&node->rcu, free_after_grace_period);
 }
 
 static void retire(struct node_table *table, struct node *node)
 {
 	struct node *top = atomic_load(&table->retired);
 
-	rcu_reader_done();
 	do
 		node->next_retired = top;
 	while (!atomic_compare_exchange_weak(&table->retired, &top, node));

@@ -25,6 +25,7 @@
 	X(fstat, EIO, ESTALE, 0)                    \
 	X(statx, EIO, ENOMEM, 0)                    \
 	X(fstatvfs, EIO, 0, 0)                      \
+	X(read, EIO, ENOMEM, 0)                     \
 	X(pread, EIO, 0, 0)                         \
 	X(pwritev2, ENOSPC, EIO, EDQUOT)            \
 	X(truncate, EIO, ENOSPC, 0)                 \

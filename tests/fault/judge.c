@@ -72,6 +72,7 @@ static const struct fallback {
 	{ fault_close, op_any, false },
 	/* Goes through the daemon instead. */
 	{ fault_capset, op_open, false },
+	{ fault_capset, op_create, false },
 	{ fault_backing_open, op_any, false },
 	/* By pread and pwrite. */
 	{ fault_mmap_file, op_read, false },

@@ -201,7 +201,7 @@ HOOK ssize_t hook_read(int fd, void *buffer, size_t size)
 	ssize_t n;
 
 	if (!control || !is_fuse_device(fd))
-		return REAL(read)(fd, buffer, size);
+		return PASS(read, fd, buffer, size);
 	done_serving();
 	n = REAL(read)(fd, buffer, size);
 	if (n >= 8) {
