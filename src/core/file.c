@@ -154,8 +154,9 @@ static struct file *file_new(struct filesystem *fs, struct node *node, int fd,
 	return file;
 }
 
-static void choose_path(struct filesystem *fs, struct file *file,
-			const struct stat *st, const struct caller *caller)
+/* 0, also when the kernel path is refused; -errno for the credentials. */
+static int choose_path(struct filesystem *fs, struct file *file,
+		       const struct stat *st, const struct caller *caller)
 {
 	int device = fs->passthrough_device;
 	int id;
@@ -163,12 +164,13 @@ static void choose_path(struct filesystem *fs, struct file *file,
 	if (device >= 0 && fs->settings.kernel_path &&
 	    !(st->st_mode & PRIVILEGE_BITS)) {
 		id = credentials_assume_for_backing(caller);
-		if (id == 0)
-			id = backing_open(device, file->fd);
+		if (id < 0)
+			return id;
+		id = backing_open(device, file->fd);
 		if (id > 0) {
 			file->path = data_path_kernel;
 			file->backing_id = id;
-			return;
+			return 0;
 		}
 		log_warning_once("passthrough refused for a file (%s): such "
 				 "files go through the daemon",
@@ -176,6 +178,7 @@ static void choose_path(struct filesystem *fs, struct file *file,
 	}
 	file->has_capabilities =
 		fgetxattr(file->fd, CAPABILITY_ATTRIBUTE, NULL, 0) > 0;
+	return 0;
 }
 
 static int first_open_locked(struct filesystem *fs, struct node *node,
@@ -202,8 +205,7 @@ static int first_open_locked(struct filesystem *fs, struct node *node,
 		close(fd);
 		return -ENOMEM;
 	}
-	choose_path(fs, node->file, &st, caller);
-	return 0;
+	return choose_path(fs, node->file, &st, caller);
 }
 
 /* Replaces the descriptor by fd (O_RDWR), which stays the caller's. */
@@ -371,8 +373,7 @@ static int created_locked(struct filesystem *fs, struct node *node, int *fd,
 	if (!node->file)
 		return -ENOMEM;
 	*fd = -1;
-	choose_path(fs, node->file, &st, caller);
-	return 0;
+	return choose_path(fs, node->file, &st, caller);
 }
 
 int file_open_created(struct filesystem *fs, struct node *node, int fd,
@@ -389,6 +390,8 @@ int file_open_created(struct filesystem *fs, struct node *node, int fd,
 		r = replace_descriptor(node->file, fd);
 	else if (!node->file)
 		r = created_locked(fs, node, &fd, caller);
+	if (r < 0 && node->file && node->file->opens == 0)
+		drop_unopened_locked(fs, node);
 	if (r == 0)
 		count_open_locked(node, flags, handle, opened);
 	lock_drop(&node->lock, lock_rank_node);
