@@ -27,7 +27,7 @@
 #   MSYNCFS (absolute), SRCDIR (the repository), SANITIZER.
 
 if [[ $EUID -eq 0 && -z ${HARNESS_INSIDE:-} ]]; then
-	HARNESS_INSIDE=1 exec unshare --mount --propagation private \
+	HARNESS_INSIDE=1 exec unshare --mount --propagation slave \
 		--pid --fork --kill-child --mount-proc -- bash "$0" "$@"
 fi
 unset HARNESS_INSIDE
