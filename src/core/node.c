@@ -294,16 +294,14 @@ void node_table_fini(struct node_table *table)
 
 void node_table_trim(struct node_table *table)
 {
-	uint64_t count = table->count;
+	unsigned gone = table->retired_count;
 
 	free_retired(table);
-	if (count > table->trimmed_at)
-		table->trimmed_at = count;
-	if (table->trimmed_at - count < TRIM_WORTH)
+	if (gone - table->trimmed_at < TRIM_WORTH)
 		return;
 	rcu_barrier(); /* what was forgotten is free now */
 	malloc_trim(0);
-	table->trimmed_at = count;
+	table->trimmed_at = gone;
 }
 
 void node_id(const struct node *node, struct store_id *id)

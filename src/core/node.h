@@ -69,7 +69,7 @@ struct node_table {
 	/* Gone, and to be freed together after one grace period. */
 	_Atomic(struct node *) retired;
 	_Atomic unsigned retired_count;
-	uint64_t trimmed_at; /* count when memory was last given back */
+	unsigned trimmed_at; /* retired_count when memory was given back */
 };
 
 void node_thread_enter(void);
