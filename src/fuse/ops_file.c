@@ -417,7 +417,9 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t number, unsigned command,
 		return;
 	}
 	owned_fd fd = store_reopen(path.at.fd, O_RDONLY | O_NONBLOCK);
-	memcpy(&value, in, in_size < sizeof(value) ? in_size : sizeof(value));
+	if (in_size > 0)
+		memcpy(&value, in,
+		       in_size < sizeof(value) ? in_size : sizeof(value));
 	r = credentials_restore();
 	if (fd < 0)
 		r = fd;
