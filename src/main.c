@@ -146,7 +146,8 @@ static int serve(struct daemon *daemon, struct filesystem *fs, char *error)
 		.late_flags = options->late_flags ? options->mount_flags : 0,
 		.threads = options->threads ? options->threads :
 					      THREADS_DEFAULT,
-		.passthrough = options->data != data_daemon,
+		/* A file's own policy may ask for it in spite of data=daemon. */
+		.passthrough = true,
 		.passthrough_required = options->data == data_kernel,
 		.count_requests = options->debug,
 		.ready = mount_ready,
@@ -170,18 +171,37 @@ static int serve(struct daemon *daemon, struct filesystem *fs, char *error)
 	return r;
 }
 
+/* data= stands apart, because the mount as a whole depends on it. */
+static struct policy default_policy(const struct options *options)
+{
+	static const enum policy_data paths[] = {
+		[data_auto] = policy_data_auto,
+		[data_kernel] = policy_data_kernel,
+		[data_daemon] = policy_data_daemon,
+	};
+	struct policy policy = options->policy;
+
+	policy.data = paths[options->data];
+	if (options->data != data_auto)
+		policy.set |= 1u << policy_data;
+	return policy;
+}
+
 static int run(struct daemon *daemon, char *error)
 {
 	const struct options *options = daemon->options;
 	struct filesystem_settings settings = {
-		.kernel_path = options->data != data_daemon,
+		.kernel_path = true,
 		.cross_mounts = options->cross_mounts,
 		.attr_timeout = options->attr_timeout,
 		.entry_timeout = options->entry_timeout,
 		.negative_timeout = options->negative_timeout,
+		.lock_limit = options->lock_limit,
 	};
 	struct filesystem *fs = calloc(1, sizeof(*fs));
 	int r = guard_init();
+
+	settings.policy = default_policy(options);
 
 	if (!fs || r < 0) {
 		free(fs);

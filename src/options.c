@@ -16,6 +16,7 @@
 
 #include "util/cleanup.h"
 #include "util/line.h"
+#include "util/quantity.h"
 
 /* Some 30 years: a timeout for ever, and far from any overflow. */
 #define SECONDS_MAX 1e9
@@ -45,6 +46,8 @@ enum rule_kind {
 	rule_data,
 	rule_threads,
 	rule_seconds,
+	rule_size,
+	rule_policy, /* the policy named `value` */
 	rule_text,
 	rule_fstab, /* for mount(8), not for us */
 	rule_default, /* always on, may be asked for */
@@ -104,8 +107,16 @@ static const struct rule rules[] = {
 	FIELD("attr_timeout", rule_seconds, attr_timeout, 0),
 	FIELD("entry_timeout", rule_seconds, entry_timeout, 0),
 	FIELD("negative_timeout", rule_seconds, negative_timeout, 0),
+	FIELD("lock-limit", rule_size, lock_limit, 0),
 	FIELD("log", rule_text, log_target, 0),
 	FIELD("fsname", rule_text, fsname, 0),
+
+	FIELD("advise", rule_policy, policy, policy_advise),
+	FIELD("sync", rule_policy, policy, policy_sync), /* with a value */
+	FIELD("map", rule_policy, policy, policy_map),
+	FIELD("lock", rule_policy, policy, policy_lock),
+	FIELD("grow", rule_policy, policy, policy_grow),
+	FIELD("append", rule_policy, policy, policy_append),
 
 	OTHER("default_permissions", rule_default),
 	OTHER("defaults", rule_fstab),
@@ -131,17 +142,22 @@ static const struct rule rules[] = {
 	OTHER("seclabel", rule_kernel),
 };
 
-static const struct rule *find_rule(const char *name)
+/* "sync" is a flag and "sync=VALUE" a policy: a flag is found last then. */
+static const struct rule *find_rule(const char *name, bool has_value)
 {
 	static const struct rule extension = OTHER("x-", rule_fstab);
+	const struct rule *flag = NULL;
 
 	if (strncmp(name, "x-", 2) == 0 || strncmp(name, "X-", 2) == 0)
 		return &extension;
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-		if (strcmp(rules[i].name, name) == 0)
+		if (strcmp(rules[i].name, name) != 0)
+			continue;
+		if (!has_value || rules[i].kind != rule_flags)
 			return &rules[i];
+		flag = &rules[i];
 	}
-	return NULL;
+	return flag;
 }
 
 static const char *expected_value(enum rule_kind kind)
@@ -153,6 +169,10 @@ static const char *expected_value(enum rule_kind kind)
 		return "a number from 2 to 256";
 	case rule_seconds:
 		return "seconds, such as 0, 0.5 or 60";
+	case rule_size:
+		return "a size, such as 65536, 64K or 1G";
+	case rule_policy:
+		return "a policy, see msyncfs-xattr(7)";
 	case rule_text:
 		return "a text";
 	default:
@@ -238,6 +258,16 @@ static int keep_text(const char *text, char **field)
 	return 0;
 }
 
+static int apply_policy(struct parser *parser, const struct rule *rule,
+	const char *value)
+{
+	int error = policy_parse(&parser->out->policy,
+		(enum policy_name)rule->value, value, strlen(value),
+		parser->error, parser->error_size);
+
+	return error < 0 ? -EINVAL : 0;
+}
+
 static int apply_value(struct parser *parser, const struct rule *rule,
 	const char *value)
 {
@@ -248,12 +278,17 @@ static int apply_value(struct parser *parser, const struct rule *rule,
 		return line_fail(parser->error, parser->error_size, EINVAL,
 			"option '%s' needs a value: expected %s", rule->name,
 			expected_value(rule->kind));
+	if (rule->kind == rule_policy)
+		return apply_policy(parser, rule, value);
 	if (rule->kind == rule_text)
 		return keep_text(value, (char **)field);
 	if (rule->kind == rule_seconds)
 		good = parse_seconds(value, (double *)field);
 	else if (rule->kind == rule_threads)
 		good = parse_threads(value, (unsigned *)field);
+	else if (rule->kind == rule_size)
+		good = quantity_parse_size(value, strlen(value),
+			(uint64_t *)field) == 0;
 	else if (rule->kind == rule_data)
 		good = parse_data(value, (enum data_path_choice *)field);
 	if (!good)
@@ -287,7 +322,7 @@ static int apply_option(struct parser *parser, char *option)
 		return 0;
 	if (value != NULL)
 		*value++ = '\0';
-	rule = find_rule(option);
+	rule = find_rule(option, value != NULL);
 	if (rule == NULL) {
 		/* -s may still come after the list: finish() decides. */
 		if (parser->unknown == NULL)
@@ -554,6 +589,8 @@ int options_parse(int argc, char **argv, struct options *out, char *error,
 		.attr_timeout = 1,
 		.entry_timeout = 1,
 		.negative_timeout = 1,
+		.policy = policy_builtin,
+		.lock_limit = UINT64_MAX,
 	};
 	if (!out->helper)
 		out->mount_flags = MS_NOSUID | MS_NODEV;

@@ -9,6 +9,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "core/policy.h"
 
 /* Of the threads that serve requests. */
 #define OPTIONS_THREADS_MIN 2
@@ -48,6 +51,10 @@ struct options {
 	bool cross_mounts;
 	enum data_path_choice data;
 	unsigned threads; /* 0: not given */
+
+	/* What holds where a file has none of its own; data is above. */
+	struct policy policy;
+	uint64_t lock_limit; /* bytes; UINT64_MAX: not given */
 
 	/* Seconds, 0 or more. */
 	double attr_timeout;

@@ -10,15 +10,6 @@
  * kernel has cached. On the daemon path we see that write, and the kernel is
  * made to ask for the mode before the writer's close is over: until then
  * nobody can execute the file (ETXTBSY).
- *
- * Writing on the daemon path. Within the file's size bytes are copied into
- * the mapping. What extends the file goes through pwrite(2), which allocates
- * and moves the size as one, so a full store is an error and never a size
- * without data; it is the same page cache, so the mapping sees it. A copy
- * that faults (a hole in a full store, a truncated file, a broken device) is
- * repeated with pwrite to learn the errno. A copy doesn't move mtime unless
- * the page was clean, so that is done here, once per tick of the clock that
- * the kernel takes its file times from.
  */
 #include "core/file.h"
 
@@ -27,19 +18,17 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "core/file_internal.h"
 #include "core/filesystem.h"
 #include "os/backing.h"
 #include "os/clock.h"
-#include "os/guard.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
-#define PRIVILEGE_BITS (S_ISUID | S_ISGID)
 #define CAPABILITY_ATTRIBUTE "security.capability"
 #define SECONDS_PER_DAY 86400
 
@@ -50,11 +39,34 @@ void file_hold(struct file *file)
 
 void file_release(struct file *file)
 {
+	struct filesystem *fs = file->fs;
+
 	if (atomic_fetch_sub(&file->refs, 1) != 1)
 		return;
+	lock_take(&fs->files_lock, lock_rank_open_files);
+	TAILQ_REMOVE(&fs->files, file, link);
+	lock_drop(&fs->files_lock, lock_rank_open_files);
 	mapping_fini(&file->mapping);
+	lock_fini(&file->append_lock);
+	file_free_policies(file);
 	close(file->fd);
+	if (file->closed) {
+		atomic_fetch_sub(&fs->files_closed, 1);
+		node_forget(&fs->nodes, file->node, 1);
+	}
 	free(file);
+}
+
+struct file *file_of_node(struct node *node)
+{
+	struct file *file;
+
+	lock_take(&node->lock, lock_rank_node);
+	file = node->file;
+	if (file)
+		file_hold(file);
+	lock_drop(&node->lock, lock_rank_node);
+	return file;
 }
 
 void file_times_set(struct node *node)
@@ -92,8 +104,7 @@ static bool not_after(const struct timespec *a, const struct timespec *b)
 	       (a->tv_sec == b->tv_sec && a->tv_nsec <= b->tv_nsec);
 }
 
-/* Would a read move atime now? mount(8), relatime. */
-static bool access_due(const struct store *store, const struct stat *st)
+bool file_access_due(const struct store *store, const struct stat *st)
 {
 	if (!store->updates_atime)
 		return false;
@@ -136,6 +147,22 @@ static int open_inode(struct filesystem *fs, struct node *node,
 	return fd;
 }
 
+int file_open_descriptor(struct filesystem *fs, struct node *node, int access)
+{
+	owned_path path = PATH_NONE;
+	int fd;
+	int r = 0;
+
+	if (!fs->store.by_handle)
+		r = path_get(&fs->nodes, node, &path);
+	if (r < 0)
+		return r;
+	lock_take(&node->lock, lock_rank_node);
+	fd = open_inode(fs, node, &path, access);
+	lock_drop(&node->lock, lock_rank_node);
+	return fd;
+}
+
 static struct file *file_new(struct filesystem *fs, struct node *node, int fd,
 			     int access)
 {
@@ -144,6 +171,7 @@ static struct file *file_new(struct filesystem *fs, struct node *node, int fd,
 	if (!file)
 		return NULL;
 	file->node = node;
+	file->fs = fs;
 	file->store = &fs->store;
 	file->refs = 1;
 	file->fd = fd;
@@ -151,33 +179,69 @@ static struct file *file_new(struct filesystem *fs, struct node *node, int fd,
 	file->readable = access != O_WRONLY;
 	file->path = data_path_daemon;
 	mapping_init(&file->mapping, &fs->mappings);
+	lock_init(&file->append_lock);
+	file_sync_init(file);
+	lock_take(&fs->files_lock, lock_rank_open_files);
+	TAILQ_INSERT_TAIL(&fs->files, file, link);
+	lock_drop(&fs->files_lock, lock_rank_open_files);
 	return file;
+}
+
+static bool take_kernel_path(struct filesystem *fs, struct file *file)
+{
+	int id = backing_open(fs->passthrough_device, file->fd);
+
+	if (id > 0) {
+		file->path = data_path_kernel;
+		file->backing_id = id;
+		return true;
+	}
+	file->path_reason = "the kernel refuses passthrough for this file";
+	log_warning_once("passthrough refused for a file (%s): such files go "
+			 "through the daemon", strerror(-id));
+	return false;
 }
 
 /* 0, also when the kernel path is refused; -errno for the credentials. */
 static int choose_path(struct filesystem *fs, struct file *file,
 		       const struct stat *st, const struct caller *caller)
 {
-	int device = fs->passthrough_device;
-	int id;
+	int r;
 
-	if (device >= 0 && fs->settings.kernel_path &&
-	    !(st->st_mode & PRIVILEGE_BITS)) {
-		id = credentials_assume_for_backing(caller);
-		if (id < 0)
-			return id;
-		id = backing_open(device, file->fd);
-		if (id > 0) {
-			file->path = data_path_kernel;
-			file->backing_id = id;
+	if (fs->passthrough_device < 0 || !fs->settings.kernel_path) {
+		file->path_reason = "the mount has no passthrough";
+	} else if (st->st_mode & FILE_PRIVILEGE_BITS) {
+		file->path_reason = "setuid or setgid bits";
+	} else if (file_may_take_kernel_path(file)) {
+		r = credentials_assume_for_backing(caller);
+		if (r < 0)
+			return r;
+		if (take_kernel_path(fs, file))
 			return 0;
-		}
-		log_warning_once("passthrough refused for a file (%s): such "
-				 "files go through the daemon",
-				 strerror(-id));
 	}
 	file->has_capabilities =
 		fgetxattr(file->fd, CAPABILITY_ATTRIBUTE, NULL, 0) > 0;
+	return 0;
+}
+
+/* A file that was just made or opened: everything but its opens. */
+static int begin_locked(struct filesystem *fs, struct file *file,
+			const struct stat *st, const struct policy *inherited,
+			const struct caller *caller)
+{
+	int r = file_load_policies(file, inherited);
+
+	file->synced_mtime = st->st_mtim.tv_sec * 1000000000 +
+			     st->st_mtim.tv_nsec;
+	if (r == 0)
+		r = choose_path(fs, file, st, caller);
+	if (r < 0)
+		return r;
+	counter_add(file->path == data_path_kernel ?
+			    &fs->counters.opens_kernel :
+			    &fs->counters.opens_daemon,
+		    1);
+	file_apply_policies(file);
 	return 0;
 }
 
@@ -205,7 +269,7 @@ static int first_open_locked(struct filesystem *fs, struct node *node,
 		close(fd);
 		return -ENOMEM;
 	}
-	return choose_path(fs, node->file, &st, caller);
+	return begin_locked(fs, node->file, &st, NULL, caller);
 }
 
 /* Replaces the descriptor by fd (O_RDWR), which stays the caller's. */
@@ -238,22 +302,24 @@ static void drop_unopened_locked(struct filesystem *fs, struct node *node)
 	file_release(file);
 }
 
-bool file_flushed(struct file *file)
+bool file_flushed(struct file_handle_state *handle)
 {
+	struct file *file = handle->file;
 	bool cleared = atomic_exchange(&file->bits_cleared, false);
 
 	/*
-	 * A file gets here on the kernel path when it was given the bits
-	 * while it was open: what was written there we have not seen.
+	 * A privileged file gets to the kernel path when it was given the
+	 * bits while it was open: what was written there we have not seen.
 	 */
-	return cleared || file->path == data_path_kernel;
+	return cleared || (handle->privileged &&
+			   file->path == data_path_kernel);
 }
 
 void file_changing(struct file *file)
 {
 	struct stat st;
 
-	if (fstat(file->fd, &st) == 0 && (st.st_mode & PRIVILEGE_BITS))
+	if (fstat(file->fd, &st) == 0 && (st.st_mode & FILE_PRIVILEGE_BITS))
 		file->bits_cleared = true;
 }
 
@@ -265,6 +331,8 @@ static int truncate_at_open(struct file *file, const struct caller *caller)
 	if (r == 0 && ftruncate(file->fd, 0) < 0)
 		r = -errno;
 	file->write_tick = 0;
+	growth_forget(&file->growth);
+	file_data_changed(file);
 	return r;
 }
 
@@ -275,7 +343,7 @@ static bool cache_is_good(struct filesystem *fs, struct node *node)
 	if (node->file->path == data_path_kernel ||
 	    fstat(node->file->fd, &st) < 0)
 		return false;
-	if (access_due(&fs->store, &st))
+	if (file_access_due(&fs->store, &st))
 		return false;
 	return node->file->opens > 0 || node->stamp == stamp_of(&st);
 }
@@ -293,8 +361,11 @@ static void count_open_locked(struct node *node, int flags,
 		.path = file->path,
 		.backing_id = file->backing_id,
 		.first_mapper = mapper && file->mappers == 0,
+		.wants_flush = writer && file_waits_at_close(file),
 	};
-	file->opens++;
+	if (file->opens++ == 0)
+		atomic_fetch_add(&file->fs->files_open, 1);
+	counter_add(&file->counts.opens, 1);
 	file->writers += writer;
 	file->mappers += mapper;
 	if (mapper && file->path == data_path_kernel)
@@ -303,6 +374,8 @@ static void count_open_locked(struct node *node, int flags,
 	handle->writer = writer;
 	handle->mapper = mapper;
 	handle->errors_seen = atomic_load(&file->sync_errors);
+	file_take_pending_error_locked(file, handle);
+	file_track(file, writer);
 }
 
 static bool suffices(const struct file *file, int flags)
@@ -351,10 +424,11 @@ int file_open(struct filesystem *fs, struct node *node, int flags,
 		keep = cache_is_good(fs, node);
 		count_open_locked(node, flags, handle, opened);
 		opened->keep_cache = keep;
-		opened->wants_flush =
+		handle->privileged =
 			writer && (node->file->bits_cleared ||
 				   (fstat(node->file->fd, &st) == 0 &&
-				    (st.st_mode & PRIVILEGE_BITS)));
+				    (st.st_mode & FILE_PRIVILEGE_BITS)));
+		opened->wants_flush |= handle->privileged;
 	}
 	lock_drop(&node->lock, lock_rank_node);
 	if (r < 0)
@@ -363,6 +437,7 @@ int file_open(struct filesystem *fs, struct node *node, int flags,
 }
 
 static int created_locked(struct filesystem *fs, struct node *node, int *fd,
+			  const struct policy *inherited,
 			  const struct caller *caller)
 {
 	struct stat st;
@@ -373,12 +448,12 @@ static int created_locked(struct filesystem *fs, struct node *node, int *fd,
 	if (!node->file)
 		return -ENOMEM;
 	*fd = -1;
-	return choose_path(fs, node->file, &st, caller);
+	return begin_locked(fs, node->file, &st, inherited, caller);
 }
 
 int file_open_created(struct filesystem *fs, struct node *node, int fd,
-		      int flags, const struct caller *caller,
-		      struct file_opened *opened)
+		      int flags, const struct policy *inherited,
+		      const struct caller *caller, struct file_opened *opened)
 {
 	struct file_handle_state *handle = calloc(1, sizeof(*handle));
 	int r = 0;
@@ -389,7 +464,7 @@ int file_open_created(struct filesystem *fs, struct node *node, int fd,
 	else if (node->file && !node->file->writable)
 		r = replace_descriptor(node->file, fd);
 	else if (!node->file)
-		r = created_locked(fs, node, &fd, caller);
+		r = created_locked(fs, node, &fd, inherited, caller);
 	if (r < 0 && node->file && node->file->opens == 0)
 		drop_unopened_locked(fs, node);
 	if (r == 0)
@@ -400,6 +475,18 @@ int file_open_created(struct filesystem *fs, struct node *node, int fd,
 	if (fd >= 0)
 		close(fd);
 	return r;
+}
+
+/* What was allocated ahead, at the last close. */
+static void trim(struct file *file)
+{
+	int r;
+
+	if (!file_policy(file)->trim || !file->writable)
+		return;
+	r = growth_trim(file->fd);
+	if (r < 0)
+		log_debug("unused space not given back: %s", strerror(-r));
 }
 
 void file_close(struct filesystem *fs, struct file_handle_state *handle)
@@ -418,6 +505,9 @@ void file_close(struct filesystem *fs, struct file_handle_state *handle)
 		node->written_unseen = false;
 	last = file->opens == 0;
 	if (last) {
+		file_sync_closing_locked(file);
+		trim(file);
+		file_follow_hold(file);
 		node->file = NULL;
 		node->stamp = 0;
 		if (file->path == data_path_kernel)
@@ -427,210 +517,10 @@ void file_close(struct filesystem *fs, struct file_handle_state *handle)
 			node->stamp = stamp_of(&st);
 	}
 	lock_drop(&node->lock, lock_rank_node);
-	if (last)
+	if (last) {
+		atomic_fetch_sub(&fs->files_open, 1);
+		file_sync_closed(file);
 		file_release(file);
+	}
 	free(handle);
-}
-
-/* ---- data -------------------------------------------------------------- */
-
-/* Lets the store move atime: by a read of one byte, without O_NOATIME. */
-static void allow_access(struct file *file, off_t offset)
-{
-	int64_t second = clock_wall_coarse() / 1000000000;
-	char byte;
-
-	if (atomic_exchange(&file->access_second, second) == second)
-		return;
-	owned_fd fd = store_reopen(file->fd, O_RDONLY);
-	if (fd >= 0 && pread(fd, &byte, 1, offset) < 0)
-		log_debug("access time not moved: %s", strerror(errno));
-}
-
-static ssize_t read_by_syscall(int fd, char *spare, size_t size, off_t offset)
-{
-	size_t done = 0;
-
-	while (done < size) {
-		ssize_t n = pread(fd, spare + done, size - done,
-				  offset + (off_t)done);
-
-		if (n < 0)
-			return done > 0 ? (ssize_t)done : -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
-/* st_blocks counts 512 bytes, whatever the block size (stat(3type)). */
-static bool has_holes(const struct stat *st)
-{
-	return st->st_blocks * 512 < st->st_size;
-}
-
-static int read_to_buffer(struct file *file, char *(*spare)(void),
-			  size_t size, off_t offset, struct file_bytes *bytes)
-{
-	char *buffer = spare();
-	ssize_t n;
-
-	if (!buffer)
-		return -ENOMEM;
-	n = read_by_syscall(file->fd, buffer, size, offset);
-	if (n < 0)
-		return (int)n;
-	bytes->data = buffer;
-	bytes->size = (size_t)n;
-	return 0;
-}
-
-int file_read_copied(struct file *file, char *(*spare)(void), off_t offset,
-		     struct file_bytes *bytes)
-{
-	struct region *region = bytes->region;
-	char *buffer = spare();
-	bool copied = buffer && guard_copy(buffer, bytes->data, bytes->size);
-
-	bytes->region = NULL;
-	region_put(region);
-	if (!copied)
-		return read_to_buffer(file, spare, bytes->size, offset, bytes);
-	bytes->data = buffer;
-	return 0;
-}
-
-int file_read(struct file *file, char *(*spare)(void), size_t size,
-	      off_t offset, int flags, struct file_bytes *bytes)
-{
-	struct stat st;
-
-	*bytes = (struct file_bytes){ 0 };
-	if (fstat(file->fd, &st) < 0)
-		return -errno;
-	if (offset >= st.st_size)
-		return 0;
-	if ((off_t)size > st.st_size - offset)
-		size = (size_t)(st.st_size - offset);
-	if (!(flags & O_NOATIME) && access_due(file->store, &st))
-		allow_access(file, offset);
-	if (!file->store->fills_holes || !has_holes(&st))
-		bytes->region = mapping_get(&file->mapping, file->fd,
-					    file->writable,
-					    offset + (off_t)size);
-	if (bytes->region) {
-		bytes->data = bytes->region->base + offset;
-		bytes->size = size;
-		return 0;
-	}
-	return read_to_buffer(file, spare, size, offset, bytes);
-}
-
-static ssize_t write_by_syscall(int fd, const char *data, size_t size,
-				off_t offset, bool append)
-{
-	size_t done = 0;
-
-	while (done < size) {
-		struct iovec part = {
-			.iov_base = (char *)data + done,
-			.iov_len = size - done,
-		};
-		ssize_t n = pwritev2(fd, &part, 1, offset + (off_t)done,
-				     append ? RWF_APPEND : 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return done > 0 ? (ssize_t)done : -errno;
-		if (n == 0)
-			return done > 0 ? (ssize_t)done : -EIO;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
-/* At most one of these a tick: as exact as the kernel's own. */
-static void move_write_times(struct file *file)
-{
-	int64_t tick = clock_wall_coarse();
-	struct timespec times[2] = {
-		{ .tv_nsec = UTIME_OMIT },
-		{ .tv_nsec = UTIME_NOW },
-	};
-
-	if (atomic_exchange(&file->write_tick, tick) == tick)
-		return;
-	if (futimens(file->fd, times) < 0)
-		file->copies_by_syscall = true;
-}
-
-static bool copy_into_mapping(struct file *file, const char *data, size_t size,
-			      off_t offset)
-{
-	struct region *region;
-	bool copied;
-
-	if (file->copies_by_syscall)
-		return false;
-	region = mapping_get(&file->mapping, file->fd, true,
-			     offset + (off_t)size);
-	if (!region)
-		return false;
-	copied = guard_copy(region->base + offset, data, size);
-	region_put(region);
-	if (!copied)
-		return false;
-	move_write_times(file);
-	return !file->copies_by_syscall;
-}
-
-ssize_t file_write(struct file *file, const char *data, size_t size,
-		   off_t offset, int flags, const struct caller *caller,
-		   bool *cleared)
-{
-	struct stat st;
-	bool append;
-	int r;
-
-	*cleared = false;
-	if (fstat(file->fd, &st) < 0)
-		return -errno;
-	if ((st.st_mode & PRIVILEGE_BITS) || file->has_capabilities) {
-		*cleared = true;
-		r = credentials_assume_for_write(caller);
-	} else {
-		r = credentials_assume(caller);
-	}
-	if (r < 0)
-		return r;
-	append = flags & O_APPEND;
-	if (!*cleared && !append && offset + (off_t)size <= st.st_size &&
-	    copy_into_mapping(file, data, size, offset))
-		return (ssize_t)size;
-	if (*cleared) {
-		file->has_capabilities = false;
-		file->bits_cleared = true;
-	}
-	return write_by_syscall(file->fd, data, size, offset, append);
-}
-
-int file_sync(struct file_handle_state *handle, bool data_only)
-{
-	struct file *file = handle->file;
-	int r = data_only ? fdatasync(file->fd) : fsync(file->fd);
-	unsigned errors;
-	unsigned seen;
-
-	if (r < 0) {
-		r = -errno;
-		file->sync_error = -r;
-		atomic_fetch_add(&file->sync_errors, 1);
-	}
-	errors = atomic_load(&file->sync_errors);
-	seen = atomic_exchange(&handle->errors_seen, errors);
-	if (r == 0 && seen != errors)
-		r = -file->sync_error;
-	return r;
 }

@@ -19,13 +19,19 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "core/growth.h"
 #include "core/mapping.h"
+#include "core/policy.h"
+#include "core/scheduler.h"
 #include "os/credentials.h"
+#include "os/inode.h"
 
 struct filesystem;
+struct group_waiter;
 struct node;
 
 enum data_path {
@@ -33,15 +39,35 @@ enum data_path {
 	data_path_kernel,
 };
 
+/* The policies that hold for an open file. Never changed, only replaced. */
+struct file_policies {
+	struct policy own; /* set on the file itself */
+	struct policy effective;
+	bool in_memory; /* the store doesn't have them */
+	struct file_policies *older; /* somebody may still look at it */
+};
+
+struct file_counts {
+	_Atomic uint64_t opens;
+	_Atomic uint64_t reads;
+	_Atomic uint64_t read_bytes;
+	_Atomic uint64_t writes;
+	_Atomic uint64_t write_bytes;
+	_Atomic uint64_t fsyncs;
+	_Atomic uint64_t syncs; /* that nobody waited for */
+};
+
 struct file {
 	struct node *node;
+	struct filesystem *fs;
 	_Atomic unsigned refs;
 	/* The node's lock. */
 	unsigned opens;
-	unsigned writers;
-	unsigned mappers; /* O_RDWR: can write through a shared mapping */
+	_Atomic unsigned writers;
+	_Atomic unsigned mappers; /* O_RDWR: can write a shared mapping */
 	int fd; /* its number never changes; file_descriptor() */
 	enum data_path path;
+	const char *path_reason; /* why this path; for people */
 	int backing_id; /* on the kernel path */
 	const struct store *store;
 	_Atomic bool writable; /* the descriptor */
@@ -60,6 +86,32 @@ struct file {
 	_Atomic unsigned sync_errors;
 	_Atomic int sync_error;
 	struct mapping mapping;
+	struct growth growth;
+	struct lock append_lock; /* who appends; under append=on only */
+
+	_Atomic(struct file_policies *) policies;
+	/* As it is advised now. */
+	_Atomic(enum policy_pattern) pattern;
+	_Atomic int lock_error; /* errno of lock=, when it failed */
+	struct file_counts counts;
+
+	/* Scheduled sync; file_sync.c. */
+	struct sync_item sync;
+	struct sync_item reap;
+	_Atomic bool scheduled; /* the item is wanted and holds a reference */
+	_Atomic bool tracked; /* its policy asks when it was written */
+	_Atomic bool dirty; /* written here since the last sync began */
+	_Atomic uint64_t dirty_bytes; /* at most so many of these */
+	_Atomic int64_t written_at; /* clock_coarse() at the last write */
+	_Atomic int64_t synced_at; /* clock_now() at the last sync's begin */
+	_Atomic int64_t sync_took; /* ns; -1: not synced yet */
+	_Atomic int64_t synced_mtime; /* ns, before it began; kernel path */
+	int64_t every_due; /* of a file that is looked at more often */
+	_Atomic int64_t error_at; /* ns since the epoch; 0: none */
+	bool settled; /* its last sync is scheduled; the node's lock */
+	_Atomic bool closed; /* by everybody; keeps a look-up of the node */
+
+	TAILQ_ENTRY(file) link; /* the filesystem's files_lock */
 };
 
 /* One open of it: what the kernel's file handle stands for. */
@@ -68,6 +120,7 @@ struct file_handle_state {
 	_Atomic unsigned errors_seen;
 	bool writer;
 	bool mapper;
+	bool privileged; /* had setuid or setgid bits at its open */
 };
 
 /* What an OPEN or CREATE answers. */
@@ -88,11 +141,11 @@ int file_open(struct filesystem *fs, struct node *node, int flags,
 
 /*
  * The same for a file just created, with its descriptor (O_RDWR), which is
- * taken over in every case.
+ * taken over in every case, and the policies it got from its directory.
  */
 int file_open_created(struct filesystem *fs, struct node *node, int fd,
-		      int flags, const struct caller *caller,
-		      struct file_opened *opened);
+		      int flags, const struct policy *inherited,
+		      const struct caller *caller, struct file_opened *opened);
 
 /* Undoes one open. */
 void file_close(struct filesystem *fs, struct file_handle_state *handle);
@@ -102,7 +155,7 @@ void file_close(struct filesystem *fs, struct file_handle_state *handle);
  * last time: the kernel must then learn the new mode before anybody can
  * execute the file.
  */
-bool file_flushed(struct file *file);
+bool file_flushed(struct file_handle_state *handle);
 
 /* An open writer is about to change it by other means than file_write(). */
 void file_changing(struct file *file);
@@ -146,10 +199,69 @@ ssize_t file_write(struct file *file, const char *data, size_t size,
 		   bool *cleared);
 
 /*
- * Makes it durable. An error is told once to every handle (as errseq does,
- * Documentation/core-api/errseq.rst). 0 or -errno.
+ * fsync(2) of a program, as the file's policy wants it. An error is told
+ * once to every handle (as errseq does, Documentation/core-api/errseq.rst).
+ * 0 or -errno. FILE_WAITS: done is called later with the result, perhaps
+ * before this returns; it may use the handle until it has replied.
  */
-int file_sync(struct file_handle_state *handle, bool data_only);
+#define FILE_WAITS 1
+int file_fsync(struct file_handle_state *handle, bool data_only,
+	       void (*done)(void *context, int result), void *context);
+
+/* A sync asked for by name, whatever the policy is. 0 or -errno. */
+int file_sync_now(struct file *file, off_t offset, off_t length);
+
+/* close(2) of a writer whose policy has it wait for a sync. 0 or -errno. */
+int file_sync_at_close(struct file_handle_state *handle);
+
+/*
+ * The policies in force; valid as long as the file is.
+ */
+static inline const struct policy *file_policy(const struct file *file)
+{
+	return &atomic_load_explicit(&((struct file *)file)->policies,
+				     memory_order_acquire)
+			->effective;
+}
+
+/* Advises the mapping until the last close, whatever the policy is. */
+void file_advise_pattern(struct file *file, enum policy_pattern pattern);
+
+/* Has it read ahead in the background. */
+void file_load_later(struct file *file);
+
+/* A directory's own policies; inode is the directory's. */
+void directory_policies(struct filesystem *fs, struct node *node,
+			const struct inode_handle *inode, struct policy *own);
+/* They were set or removed. */
+void directory_policies_changed(struct node *node);
+
+/* Does close(2) of a writer wait for a sync? */
+static inline bool file_waits_at_close(const struct file *file)
+{
+	const struct policy *policy = file_policy(file);
+
+	return policy->close && policy->fsync != policy_fsync_defer;
+}
+
+/* Puts other policies of its own in force. 0 or -ENOMEM. */
+int file_set_policies(struct file *file, const struct policy *own,
+		      bool in_memory);
+
+/*
+ * The node's file with a reference (file_release()), or NULL when it is not
+ * open.
+ */
+struct file *file_of_node(struct node *node);
+
+/* A descriptor of the node for work that no open is needed for, or -errno. */
+int file_open_descriptor(struct filesystem *fs, struct node *node, int access);
+
+/* What the store's page cache holds unwritten, in bytes; -1: not known. */
+int64_t file_dirty_bytes(struct file *file);
+
+/* ns from now to its next sync; -1: none is due. */
+int64_t file_next_sync(const struct file *file);
 
 /*
  * A change of attributes, by path (of the node, path_get()): what an open
@@ -159,5 +271,8 @@ void file_capabilities_set(struct node *node);
 
 /* Size or times were changed by other means than file_write(). */
 void file_times_set(struct node *node);
+
+/* The same for data that a scheduled sync has to know of. */
+void file_data_changed(struct file *file);
 
 #endif

@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
+/*
+ * What is synced as a whole: directories, files that were closed while there
+ * were too many to keep a descriptor of each, and many files that are due at
+ * one time. One syncfs(2) then does what thousands of fdatasync(2) would,
+ * and whoever waits behind it finds its own work done.
+ */
 #include "core/filesystem.h"
 
 #include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/group.h"
+#include "os/clock.h"
 #include "util/log.h"
 
 /*
@@ -13,6 +23,9 @@
  */
 #define PATHS_MIN 16
 #define PATHS_MAX 4096
+
+/* Threads that sync. */
+#define SYNCERS 32
 
 static unsigned path_limit(unsigned descriptors)
 {
@@ -38,6 +51,25 @@ static int add_root(struct filesystem *fs)
 	return fs->nodes.root ? 0 : -ENOMEM;
 }
 
+static int64_t run_whole(struct sync_item *item)
+{
+	struct filesystem *fs =
+		(struct filesystem *)((char *)item -
+				      offsetof(struct filesystem, whole.item));
+	int64_t from = atomic_exchange(&fs->whole.wanted_from, 0);
+	int r;
+
+	if (from == 0)
+		return SYNC_NEVER;
+	r = filesystem_sync_since(fs, from);
+	if (r < 0) {
+		counter_add(&fs->counters.sync_errors, 1);
+		log_error("syncing the store: %s: data of files that were "
+			  "closed may be lost", strerror(-r));
+	}
+	return SYNC_NEVER;
+}
+
 int filesystem_init(struct filesystem *fs, int root_fd, unsigned descriptors,
 		    const struct filesystem_settings *settings)
 {
@@ -46,9 +78,21 @@ int filesystem_init(struct filesystem *fs, int root_fd, unsigned descriptors,
 	memset(fs, 0, sizeof(*fs));
 	fs->settings = *settings;
 	fs->passthrough_device = -1;
+	fs->started = clock_now();
+	fs->files_closed_limit = path_limit(descriptors);
+	TAILQ_INIT(&fs->files);
+	lock_init(&fs->files_lock);
+	lock_init(&fs->whole.lock);
+	sync_item_init(&fs->whole.item, run_whole);
 	r = store_init(&fs->store, root_fd, settings->cross_mounts);
 	path_cache_init(&fs->paths, &fs->store, path_limit(descriptors));
 	mapping_pool_init(&fs->mappings, 0);
+	policy_store_init(&fs->policies);
+	fs->scheduler = scheduler_new(SYNCERS);
+	if (r == 0 && !fs->scheduler)
+		r = -ENOMEM;
+	if (hold_table_init(&fs->holds, settings->lock_limit) < 0 && r == 0)
+		r = -ENOMEM;
 	if (r == 0)
 		r = node_table_init(&fs->nodes, &fs->paths);
 	if (r == 0)
@@ -56,6 +100,17 @@ int filesystem_init(struct filesystem *fs, int root_fd, unsigned descriptors,
 	if (r < 0)
 		filesystem_fini(fs);
 	return r;
+}
+
+int filesystem_start(struct filesystem *fs)
+{
+	return scheduler_start(fs->scheduler, node_thread_enter,
+			       node_thread_leave);
+}
+
+void filesystem_stop(struct filesystem *fs)
+{
+	scheduler_stop(fs->scheduler);
 }
 
 int filesystem_sync(struct filesystem *fs)
@@ -71,8 +126,98 @@ int filesystem_sync(struct filesystem *fs)
 
 void filesystem_fini(struct filesystem *fs)
 {
+	for (unsigned i = 0; i < STORE_MOUNTS_MAX; i++) {
+		if (fs->groups[i])
+			group_free(fs->groups[i]);
+	}
+	if (fs->scheduler)
+		scheduler_free(fs->scheduler);
+	hold_table_fini(&fs->holds);
 	node_table_fini(&fs->nodes);
+	policy_store_fini(&fs->policies);
 	mapping_pool_fini(&fs->mappings);
 	path_cache_fini(&fs->paths);
 	store_fini(&fs->store);
+	lock_fini(&fs->whole.lock);
+	lock_fini(&fs->files_lock);
+}
+
+struct group *filesystem_group(struct filesystem *fs, const struct node *node)
+{
+	struct group **group = &fs->groups[node->id_mount];
+
+	lock_take(&fs->store.lock, lock_rank_store);
+	if (!*group)
+		*group = group_new(fs->scheduler,
+				   fs->store.mounts[node->id_mount].fd);
+	struct group *found = *group;
+	lock_drop(&fs->store.lock, lock_rank_store);
+	return found;
+}
+
+/* ---- as a whole -------------------------------------------------------- */
+
+void filesystem_want_sync(struct filesystem *fs, int64_t due)
+{
+	/* What it is to cover is what has been written up to now. */
+	fs->whole.wanted_from = clock_now();
+	scheduler_want(fs->scheduler, &fs->whole.item, due);
+}
+
+int filesystem_sync_since(struct filesystem *fs, int64_t since)
+{
+	int64_t begin;
+	int r = 0;
+
+	lock_take(&fs->whole.lock, lock_rank_whole_sync);
+	if (fs->whole.done_from <= since) {
+		begin = clock_now();
+		counter_add(&fs->counters.sync_whole, 1);
+		r = filesystem_sync(fs);
+		if (r == 0)
+			fs->whole.done_from = begin;
+	}
+	lock_drop(&fs->whole.lock, lock_rank_whole_sync);
+	return r;
+}
+
+void filesystem_write_back_clients(struct filesystem *fs, int64_t since)
+{
+	int64_t begin = clock_now();
+
+	if (!fs->clients.write_back || fs->clients_written > since)
+		return;
+	fs->clients.write_back(fs->clients.context);
+	fs->clients_written = begin;
+}
+
+/* ---- something once ---------------------------------------------------- */
+
+struct job {
+	struct sync_item item;
+	void (*what)(void *);
+	void *argument;
+};
+
+static int64_t run_job(struct sync_item *item)
+{
+	struct job *job = (struct job *)item;
+
+	job->what(job->argument);
+	free(job);
+	return SYNC_NEVER;
+}
+
+int filesystem_run(struct filesystem *fs, void (*what)(void *), void *argument)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return -ENOMEM;
+	sync_item_init(&job->item, run_job);
+	job->item.once = true;
+	job->what = what;
+	job->argument = argument;
+	scheduler_want(fs->scheduler, &job->item, SYNC_AT_ONCE);
+	return 0;
 }

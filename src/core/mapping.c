@@ -12,10 +12,12 @@
  */
 #include "core/mapping.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define REGION_MIN ((off_t)1 << 20)
 #define REGION_ALIGN ((off_t)1 << 21)
@@ -51,8 +53,7 @@ void mapping_pool_fini(struct mapping_pool *pool)
 
 void mapping_init(struct mapping *mapping, struct mapping_pool *pool)
 {
-	mapping->pool = pool;
-	mapping->region = NULL;
+	*mapping = (struct mapping){ .pool = pool };
 	lock_init(&mapping->lock);
 }
 
@@ -182,6 +183,82 @@ static struct region *region_new(int fd, bool writable, off_t end)
 	return region;
 }
 
+/* ---- advice ------------------------------------------------------------ */
+
+static int advise(const struct region *region, int advice)
+{
+	return madvise(region->base, region->length, advice) < 0 ? -errno : 0;
+}
+
+static void apply_advice(const struct mapping *mapping,
+			 const struct region *region)
+{
+	/* Refused by a kernel that lacks one: then there is no effect. */
+	if (mapping->pattern)
+		(void)advise(region, mapping->pattern);
+	if (mapping->huge)
+		(void)advise(region, mapping->huge);
+	if (mapping->dump)
+		(void)advise(region, mapping->dump);
+}
+
+static void remember(struct mapping *mapping, int advice)
+{
+	switch (advice) {
+	case MADV_HUGEPAGE:
+	case MADV_NOHUGEPAGE:
+		mapping->huge = advice;
+		break;
+	case MADV_DONTDUMP:
+	case MADV_DODUMP:
+		mapping->dump = advice;
+		break;
+	default:
+		mapping->pattern = advice;
+		break;
+	}
+}
+
+int mapping_advise(struct mapping *mapping, int advice)
+{
+	int r = 0;
+
+	lock_take(&mapping->lock, lock_rank_mapping);
+	remember(mapping, advice);
+	if (mapping->region)
+		r = advise(mapping->region, advice);
+	lock_drop(&mapping->lock, lock_rank_mapping);
+	return r;
+}
+
+void mapping_let_go(struct mapping *mapping, off_t offset, off_t length)
+{
+	off_t page = sysconf(_SC_PAGESIZE);
+	off_t begin = offset & ~(page - 1);
+	off_t end;
+
+	lock_take(&mapping->lock, lock_rank_mapping);
+	if (mapping->region && begin < (off_t)mapping->region->length) {
+		end = (off_t)mapping->region->length;
+		if (length > 0 && length < end - offset)
+			end = (offset + length + page - 1) & ~(page - 1);
+		(void)madvise(mapping->region->base + begin,
+			      (size_t)(end - begin), MADV_DONTNEED);
+	}
+	lock_drop(&mapping->lock, lock_rank_mapping);
+}
+
+size_t mapping_length(struct mapping *mapping)
+{
+	size_t length = 0;
+
+	lock_take(&mapping->lock, lock_rank_mapping);
+	if (mapping->region)
+		length = mapping->region->length;
+	lock_drop(&mapping->lock, lock_rank_mapping);
+	return length;
+}
+
 struct region *mapping_get(struct mapping *mapping, int fd, bool writable,
 			   off_t end)
 {
@@ -194,8 +271,10 @@ struct region *mapping_get(struct mapping *mapping, int fd, bool writable,
 	    (writable && !region->writable)) {
 		outgrown = detach(mapping);
 		region = region_new(fd, writable, end);
-		if (region)
+		if (region) {
+			apply_advice(mapping, region);
 			pool_add(mapping, region);
+		}
 	}
 	if (region) {
 		atomic_fetch_add(&region->refs, 1);

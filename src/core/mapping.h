@@ -41,8 +41,12 @@ struct mapping_pool {
 
 struct mapping {
 	struct mapping_pool *pool;
-	struct lock lock; /* protects region */
+	struct lock lock; /* protects what follows */
 	struct region *region;
+	/* madvise(2)'s numbers, applied whenever a region is made; 0: none. */
+	int pattern; /* MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL */
+	int huge; /* MADV_HUGEPAGE, MADV_NOHUGEPAGE */
+	int dump; /* MADV_DONTDUMP, MADV_DODUMP */
 };
 
 /* limit: the most regions at one time; 0 takes it from vm.max_map_count. */
@@ -63,5 +67,20 @@ void mapping_fini(struct mapping *mapping);
 struct region *mapping_get(struct mapping *mapping, int fd, bool writable,
 			   off_t end);
 void region_put(struct region *region);
+
+/*
+ * Advises all of the present region and of those made later, with one of the
+ * advices named above. 0, or -errno of madvise(2) for the present one.
+ */
+int mapping_advise(struct mapping *mapping, int advice);
+
+/*
+ * Lets go of the pages of a range (MADV_DONTNEED), so that nothing here
+ * keeps them from being evicted; they come back at the next access.
+ */
+void mapping_let_go(struct mapping *mapping, off_t offset, off_t length);
+
+/* Bytes of address space, now. */
+size_t mapping_length(struct mapping *mapping);
 
 #endif

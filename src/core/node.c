@@ -95,6 +95,7 @@ static void node_free(struct node *node)
 {
 	lock_fini(&node->lock);
 	free(node->name);
+	free(node->policies);
 	free(node);
 }
 
@@ -245,6 +246,11 @@ struct node *node_get_or_add(struct node_table *table,
 		node_forget(table, made->parent, 1);
 	node_free(made);
 	return node;
+}
+
+void node_hold(struct node *node)
+{
+	atomic_fetch_add(&node->lookups, 1);
 }
 
 void node_forget(struct node_table *table, struct node *node, uint64_t count)

@@ -28,6 +28,7 @@
 
 struct file;
 struct path_cache;
+struct policy;
 
 struct node {
 	struct cds_lfht_node link;
@@ -42,6 +43,9 @@ struct node {
 	unsigned path_users;
 	bool path_pinned; /* can't be found again: kept until forgotten */
 	uint64_t stamp; /* contents at the last close; 0: not known */
+	int pending_error; /* of a sync after the last close: errno or 0 */
+	bool policies_known; /* of a directory */
+	struct policy *policies; /* its own, NULL: none are set */
 	struct node *parent; /* where to find it again without handles, */
 	char *name; /* else both NULL; the parent is counted */
 
@@ -91,6 +95,9 @@ struct node *node_get_or_add(struct node_table *table,
 
 /* The node of an inode if there is one, with one look-up more, else NULL. */
 struct node *node_get(struct node_table *table, const struct store_id *id);
+
+/* One look-up more, for somebody who has the node already. */
+void node_hold(struct node *node);
 
 /* Takes count look-ups back; the node is gone with the last. */
 void node_forget(struct node_table *table, struct node *node, uint64_t count);

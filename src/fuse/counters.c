@@ -80,6 +80,17 @@ void counters_add(uint32_t opcode)
 	atomic_fetch_add_explicit(&counts[opcode], 1, memory_order_relaxed);
 }
 
+void counters_print(FILE *out)
+{
+	for (unsigned i = 0; i < WIRE_OPCODES; i++) {
+		uint64_t count = counts[i];
+
+		if (names[i])
+			fprintf(out, "requests.%s=%" PRIu64 "\n", names[i],
+				count);
+	}
+}
+
 void counters_log(void)
 {
 	log_info("requests by operation:");

@@ -6,6 +6,7 @@
 #define MSYNCFS_FUSE_COUNTERS_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 void counters_add(uint32_t opcode);
 
@@ -14,5 +15,7 @@ const char *counters_name(uint32_t opcode);
 
 /* The table into the log: a line "NAME count" for each that is not 0. */
 void counters_log(void);
+/* Lines requests.NAME=COUNT, of every operation. */
+void counters_print(FILE *out);
 
 #endif

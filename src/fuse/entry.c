@@ -14,6 +14,7 @@
 #include <math.h>
 
 #include "os/clock.h"
+#include "os/credentials.h"
 #include "util/cleanup.h"
 
 static uint32_t seconds_now(void)
@@ -70,6 +71,21 @@ int entry_find(struct filesystem *fs, int parent_fd, struct node *parent,
 	if (fd < 0)
 		return -errno;
 	return entry_of_descriptor(fs, fd, parent, name, entry);
+}
+
+int entry_inherit(struct filesystem *fs, struct node *node, int fd,
+		  const struct policy *policies)
+{
+	struct inode_handle inode = { .fd = fd };
+	struct store_id id;
+	/* Whoever made it may not be allowed to write to it. */
+	int r = credentials_restore();
+
+	if (r < 0)
+		return r;
+	node_id(node, &id);
+	policy_store_inherit(&fs->policies, &id, &inode, policies);
+	return 0;
 }
 
 void entry_split_timeout(double timeout, uint64_t *seconds,

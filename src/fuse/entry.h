@@ -19,6 +19,10 @@ int entry_of_descriptor(struct filesystem *fs, int fd, struct node *parent,
 int entry_find(struct filesystem *fs, int parent_fd, struct node *parent,
 	       const char *name, struct fuse_entry_param *entry);
 
+/* A new inode takes its directory's policies over. 0 or -errno. */
+int entry_inherit(struct filesystem *fs, struct node *node, int fd,
+		  const struct policy *policies);
+
 /* Takes one look-up back. */
 void entry_drop(struct filesystem *fs, const struct fuse_entry_param *entry);
 

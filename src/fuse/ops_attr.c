@@ -136,11 +136,44 @@ static int set_owner(const struct path *path, const struct stat *attr, int what)
 	return r;
 }
 
-static int set_size(const struct path *path, off_t size)
+/* Policies may forbid it, also for a file that nobody has open. */
+static int check_size(struct filesystem *fs, struct node *node,
+		      const struct path *path, struct file *file, off_t size)
 {
-	int r = credentials_assume_for_write(&current_request.caller);
+	struct policy own, policy;
+	struct store_id id;
+	struct stat st;
 
-	return r < 0 ? r : inode_truncate(&path->at, size);
+	if (file) {
+		policy = *file_policy(file);
+	} else {
+		node_id(node, &id);
+		policy_store_load(&fs->policies, &id, &path->at, &own, NULL);
+		policy_merge(&policy, &own, &fs->settings.policy);
+	}
+	if (!policy.append && policy.max == 0)
+		return 0;
+	if (fstat(path->at.fd, &st) < 0)
+		return -errno;
+	return growth_check_truncate(&policy, st.st_size, size);
+}
+
+static int set_size(struct filesystem *fs, struct node *node,
+		    const struct path *path, off_t size)
+{
+	struct file *file = file_of_node(node);
+	int r = check_size(fs, node, path, file, size);
+
+	if (r == 0)
+		r = credentials_assume_for_write(&current_request.caller);
+	if (r == 0)
+		r = inode_truncate(&path->at, size);
+	if (file) {
+		growth_forget(&file->growth);
+		file_data_changed(file);
+		file_release(file);
+	}
+	return r;
 }
 
 static struct timespec time_to_set(int what, int set, int now,
@@ -166,7 +199,8 @@ static int set_times(const struct path *path, const struct stat *attr,
 	return inode_utimens(&path->at, times);
 }
 
-static int set_attributes(const struct path *path, const struct stat *attr,
+static int set_attributes(struct filesystem *fs, struct node *node,
+			  const struct path *path, const struct stat *attr,
 			  int what)
 {
 	int r = 0;
@@ -176,7 +210,7 @@ static int set_attributes(const struct path *path, const struct stat *attr,
 	if (r == 0 && (what & SET_OWNER))
 		r = set_owner(path, attr, what);
 	if (r == 0 && (what & FUSE_SET_ATTR_SIZE))
-		r = set_size(path, attr->st_size);
+		r = set_size(fs, node, path, attr->st_size);
 	if (r == 0 && (what & SET_TIMES))
 		r = set_times(path, attr, what);
 	return r;
@@ -192,7 +226,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr,
 
 	(void)fi;
 	if (r == 0)
-		r = set_attributes(&path, attr, what);
+		r = set_attributes(fs, node, &path, attr, what);
 	reply_attributes(req, node, &path, r);
 }
 

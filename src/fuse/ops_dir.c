@@ -12,9 +12,11 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "core/file.h"
 #include "fuse/entry.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
+#include "os/clock.h"
 #include "util/cleanup.h"
 
 #define ENTRIES_SIZE 32768
@@ -115,13 +117,30 @@ static void op_releasedir(fuse_req_t req, fuse_ino_t number,
 	reply_status(req, 0);
 }
 
+/*
+ * A program that orders names by fsync of their directory is told what its
+ * policy says; names that are deferred become durable with the whole store.
+ */
 static void op_fsyncdir(fuse_req_t req, fuse_ino_t number, int data_only,
 			struct fuse_file_info *fi)
 {
+	struct filesystem *fs = filesystem_of(req);
+	struct node *node = node_of_number(&fs->nodes, number);
 	int fd = directory_of(fi)->fd;
-	int r = data_only ? fdatasync(fd) : fsync(fd);
+	struct inode_handle inode = { .fd = fd, .opened = true };
+	struct policy own, policy;
+	int r;
 
-	(void)number;
+	directory_policies(fs, node, &inode, &own);
+	policy_merge(&policy, &own, &fs->settings.policy);
+	if (policy.fsync == policy_fsync_defer) {
+		counter_add(&fs->counters.fsync_deferred, 1);
+		if (policy.every > 0)
+			filesystem_want_sync(fs, clock_now() + policy.every);
+		reply_status(req, 0);
+		return;
+	}
+	r = data_only ? fdatasync(fd) : fsync(fd);
 	reply_status(req, r < 0 ? -errno : 0);
 }
 

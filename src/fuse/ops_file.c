@@ -20,6 +20,7 @@
 #include "fuse/request.h"
 #include "fuse/wire.h"
 #include "util/cleanup.h"
+#include "util/log.h"
 
 static struct file_handle_state *handle_of(const struct fuse_file_info *fi)
 {
@@ -70,6 +71,7 @@ struct creation {
 	mode_t mode;
 	mode_t umask;
 	int flags;
+	struct policy policies; /* of the parent, for the new file */
 };
 
 /* A descriptor of the new file, or -errno; -EEXIST also without O_EXCL. */
@@ -135,8 +137,15 @@ static int open_created(const struct creation *what, int fd,
 		return r;
 	}
 	node = node_of_number(&what->fs->nodes, entry->ino);
+	if (what->policies.set) {
+		r = entry_inherit(what->fs, node, fd, &what->policies);
+		if (r < 0)
+			log_error("a new file without its directory's "
+				  "policies: %s", strerror(-r));
+	}
 	r = file_open_created(what->fs, node, fd, what->flags,
-			      &current_request.caller, opened);
+			      &what->policies, &current_request.caller,
+			      opened);
 	if (r < 0)
 		entry_drop(what->fs, entry);
 	/*
@@ -147,7 +156,7 @@ static int open_created(const struct creation *what, int fd,
 	return r;
 }
 
-static int create(const struct creation *what, struct fuse_entry_param *entry,
+static int create(struct creation *what, struct fuse_entry_param *entry,
 		  struct file_opened *opened)
 {
 	owned_path path = PATH_NONE;
@@ -156,6 +165,7 @@ static int create(const struct creation *what, struct fuse_entry_param *entry,
 
 	if (r < 0)
 		return r;
+	directory_policies(what->fs, what->parent, &path.at, &what->policies);
 	fd = create_at(what, path.at.fd);
 	if (fd == -EEXIST && what->name && !(what->flags & O_EXCL))
 		return open_existing(what, path.at.fd, entry, opened);
@@ -323,16 +333,24 @@ static void op_flush(fuse_req_t req, fuse_ino_t number,
 {
 	struct node *node = node_of_number(&filesystem_of(req)->nodes, number);
 
-	if (file_flushed(file_of(fi)))
+	if (file_flushed(handle_of(fi)))
 		session_refresh_attributes(session_of(req), node);
-	reply_status(req, 0);
+	reply_status(req, file_sync_at_close(handle_of(fi)));
+}
+
+static void answer(void *request, int result)
+{
+	reply_status(request, result);
 }
 
 static void op_fsync(fuse_req_t req, fuse_ino_t number, int data_only,
 		     struct fuse_file_info *fi)
 {
+	int r = file_fsync(handle_of(fi), data_only, answer, req);
+
 	(void)number;
-	reply_status(req, file_sync(handle_of(fi), data_only));
+	if (r != FILE_WAITS)
+		reply_status(req, r);
 }
 
 /* fallocate and copies clear setuid and setgid like a write. */
@@ -345,15 +363,34 @@ static int assume_changer(struct file *file)
 	return credentials_assume_for_write(&caller);
 }
 
+static int check_fallocate(struct file *file, int mode, off_t offset,
+			   off_t length)
+{
+	const struct policy *policy = file_policy(file);
+	struct stat st;
+
+	if (!policy->append && policy->max == 0)
+		return 0;
+	if (fstat(file_descriptor(file), &st) < 0)
+		return -errno;
+	return growth_check_fallocate(policy, st.st_size, mode, offset,
+				      length);
+}
+
 static void op_fallocate(fuse_req_t req, fuse_ino_t number, int mode,
 			 off_t offset, off_t length, struct fuse_file_info *fi)
 {
-	int r = assume_changer(file_of(fi));
+	struct file *file = file_of(fi);
+	int r = check_fallocate(file, mode, offset, length);
 
 	(void)number;
+	if (r == 0)
+		r = assume_changer(file);
 	if (r == 0 &&
-	    fallocate(file_descriptor(file_of(fi)), mode, offset, length) < 0)
+	    fallocate(file_descriptor(file), mode, offset, length) < 0)
 		r = -errno;
+	if (r == 0)
+		file_data_changed(file);
 	reply_status(req, r);
 }
 
@@ -369,22 +406,38 @@ static void op_lseek(fuse_req_t req, fuse_ino_t number, off_t offset,
 		fuse_reply_lseek(req, found);
 }
 
+static int check_copy(struct file *file, off_t offset, size_t *size)
+{
+	const struct policy *policy = file_policy(file);
+	struct stat st;
+
+	if (!policy->append && policy->max == 0)
+		return 0;
+	if (fstat(file_descriptor(file), &st) < 0)
+		return -errno;
+	return growth_limit_write(policy, st.st_size, offset, size, false);
+}
+
 static void op_copy_file_range(fuse_req_t req, fuse_ino_t from,
 			       off_t from_offset, struct fuse_file_info *in,
 			       fuse_ino_t to, off_t to_offset,
 			       struct fuse_file_info *out, size_t size,
 			       int flags)
 {
-	ssize_t n = assume_changer(file_of(out));
+	ssize_t n = check_copy(file_of(out), to_offset, &size);
 
 	(void)from;
 	(void)to;
+	if (n == 0)
+		n = assume_changer(file_of(out));
 	if (n == 0) {
 		n = copy_file_range(file_descriptor(file_of(in)), &from_offset,
 				    file_descriptor(file_of(out)), &to_offset,
 				    size, (unsigned)flags);
 		if (n < 0)
 			n = -errno;
+		else
+			file_data_changed(file_of(out));
 	}
 	reply_written(req, n);
 }

@@ -12,11 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/file.h"
 #include "fuse/entry.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
 #include "os/credentials.h"
 #include "util/cleanup.h"
+#include "util/log.h"
 
 static struct node *node_of(fuse_req_t req, fuse_ino_t number)
 {
@@ -126,6 +128,27 @@ static int find_made(struct filesystem *fs, const struct path *path,
 	return r;
 }
 
+/* Files and directories; user attributes are for no others (xattr(7)). */
+static void inherit(struct filesystem *fs, const struct path *path,
+		    struct node *directory, const char *name,
+		    const struct fuse_entry_param *entry)
+{
+	struct policy policies;
+
+	if (!S_ISREG(entry->attr.st_mode) && !S_ISDIR(entry->attr.st_mode))
+		return;
+	directory_policies(fs, directory, &path->at, &policies);
+	if (!policies.set)
+		return;
+	owned_fd fd = openat(path->at.fd, name,
+			     O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 ||
+	    entry_inherit(fs, node_of_number(&fs->nodes, entry->ino), fd,
+			  &policies) < 0)
+		log_error("%s is made without its directory's policies",
+			  name);
+}
+
 static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
 		 const struct making *what)
 {
@@ -141,6 +164,8 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
 		r = make_at(path.at.fd, name, what);
 	if (r == 0)
 		r = find_made(fs, &path, directory, name, &entry);
+	if (r == 0)
+		inherit(fs, &path, directory, name, &entry);
 	path_put(&path);
 	reply_entry(req, r, &entry);
 }
@@ -219,19 +244,30 @@ static int doomed_find(struct filesystem *fs, int parent_fd, const char *name,
 	return r == -EXDEV ? 0 : r;
 }
 
-static bool is_unreachable(struct filesystem *fs, const struct doomed *doomed)
+static bool is_last_name(const struct doomed *doomed)
 {
 	struct stat st;
 
-	if (!fs->store.by_handle || S_ISDIR(doomed->node->type))
-		return true;
-	return fstat(doomed->fd, &st) < 0 || st.st_nlink == 0;
+	return S_ISDIR(doomed->node->type) || fstat(doomed->fd, &st) < 0 ||
+	       st.st_nlink == 0;
+}
+
+static bool is_unreachable(struct filesystem *fs, const struct doomed *doomed)
+{
+	return !fs->store.by_handle || is_last_name(doomed);
 }
 
 /* removed: the name is gone, and perhaps the inode with it. */
 static void doomed_settle(struct filesystem *fs, struct doomed *doomed,
 			  bool removed)
 {
+	struct store_id id;
+
+	if (removed && doomed->node && is_last_name(doomed)) {
+		node_id(doomed->node, &id);
+		policy_store_forget(&fs->policies, &id);
+		hold_drop(&fs->holds, &id);
+	}
 	if (removed && doomed->node && is_unreachable(fs, doomed)) {
 		path_pin(&fs->paths, doomed->node, doomed->fd);
 		doomed->fd = -1;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Extended attributes of the store file, in every namespace it has, ACLs
- * included.
+ * included. Those under user.msyncfs. are the control plane's
+ * (control/attributes.h); what takes long there is done and answered by a
+ * thread of the scheduler, so that requests that it waits for find a worker.
  */
 #include <string.h>
 
+#include "control/attributes.h"
 #include "core/file.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
@@ -34,37 +37,95 @@ static size_t hide_trusted(char *names, size_t size)
 	return kept;
 }
 
-static ssize_t list_names(const struct path *path, char *names, size_t size)
+/* What a value or list of length bytes is for a buffer of size. */
+static ssize_t fit(const char *all, size_t length, char *buffer, size_t size)
 {
+	if (size == 0)
+		return (ssize_t)length;
+	if (length > size)
+		return -ERANGE;
+	memcpy(buffer, all, length);
+	return (ssize_t)length;
+}
+
+/* The names in the store, malloc'ed with room for more; bytes or -errno. */
+static ssize_t stored_names(const struct path *path, size_t more, char **all)
+{
+	ssize_t n = inode_listxattr(&path->at, NULL, 0);
+
+	*all = NULL;
+	/* A store without attributes may still have policies in memory. */
+	if (n == -EOPNOTSUPP && more > 0)
+		n = 0;
+	if (n < 0 || n + more == 0)
+		return n;
+	*all = malloc((size_t)n + more);
+	if (!*all)
+		return -ENOMEM;
+	return n > 0 ? inode_listxattr(&path->at, *all, (size_t)n) : 0;
+}
+
+static size_t add_names(char *all, size_t length, const char *more,
+			size_t more_length)
+{
+	size_t step;
+
+	for (size_t at = 0; at < more_length; at += step) {
+		bool there = false;
+
+		step = strlen(more + at) + 1;
+		for (size_t i = 0; i < length && !there;
+		     i += strlen(all + i) + 1)
+			there = strcmp(all + i, more + at) == 0;
+		if (there)
+			continue;
+		memcpy(all + length, more + at, step);
+		length += step;
+	}
+	return length;
+}
+
+static ssize_t list_names(struct filesystem *fs, struct node *node,
+			  const struct path *path, char *names, size_t size)
+{
+	owned_memory char *more = NULL;
 	owned_memory char *all = NULL;
+	ssize_t added = attributes_list_more(fs, node, &more);
 	ssize_t n;
 
-	if (current_request.caller.uid == 0)
+	if (added < 0)
+		return added;
+	if (added == 0 && current_request.caller.uid == 0)
 		return inode_listxattr(&path->at, names, size);
-	n = inode_listxattr(&path->at, NULL, 0);
-	if (n <= 0)
+	n = stored_names(path, (size_t)added, &all);
+	if (n < 0 || !all)
 		return n;
-	all = malloc((size_t)n);
-	if (!all)
-		return -ENOMEM;
-	n = inode_listxattr(&path->at, all, (size_t)n);
-	if (n < 0)
-		return n;
-	n = (ssize_t)hide_trusted(all, (size_t)n);
-	if (size == 0)
-		return n;
-	if ((size_t)n > size)
-		return -ERANGE;
-	memcpy(names, all, (size_t)n);
-	return n;
+	n = (ssize_t)add_names(all, (size_t)n, more, (size_t)added);
+	if (current_request.caller.uid != 0)
+		n = (ssize_t)hide_trusted(all, (size_t)n);
+	return fit(all, (size_t)n, names, size);
+}
+
+static ssize_t read_control(struct filesystem *fs, struct node *node,
+			    const struct path *path, const char *name,
+			    char *value, size_t size)
+{
+	owned_memory char *text = NULL;
+	ssize_t n = attributes_get(fs, node, &path->at, name, &text);
+
+	return n < 0 ? n : fit(text, (size_t)n, value, size);
 }
 
 /* Name NULL: the list of names. */
-static ssize_t read_value(const struct path *path, const char *name,
+static ssize_t read_value(struct filesystem *fs, struct node *node,
+			  const struct path *path, const char *name,
 			  char *value, size_t size)
 {
-	return name ? inode_getxattr(&path->at, name, value, size) :
-		      list_names(path, value, size);
+	if (!name)
+		return list_names(fs, node, path, value, size);
+	if (attributes_has(name))
+		return read_control(fs, node, path, name, value, size);
+	return inode_getxattr(&path->at, name, value, size);
 }
 
 static void reply_value(fuse_req_t req, fuse_ino_t number, const char *name,
@@ -72,14 +133,14 @@ static void reply_value(fuse_req_t req, fuse_ino_t number, const char *name,
 {
 	struct filesystem *fs = filesystem_of(req);
 	owned_memory char *value = size ? malloc(size) : NULL;
+	struct node *node = node_of_number(&fs->nodes, number);
 	owned_path path = PATH_NONE;
-	ssize_t n = path_get(&fs->nodes, node_of_number(&fs->nodes, number),
-			     &path);
+	ssize_t n = path_get(&fs->nodes, node, &path);
 
 	if (n == 0 && size && !value)
 		n = -ENOMEM;
 	if (n == 0)
-		n = read_value(&path, name, value, size);
+		n = read_value(fs, node, &path, name, value, size);
 	path_put(&path);
 	if (n < 0)
 		reply_status(req, (int)n);
@@ -131,11 +192,119 @@ static int change(struct filesystem *fs, struct node *node, const char *name,
 	return r;
 }
 
+/* ---- the control plane ------------------------------------------------- */
+
+/* One request; the kernel keeps the node until it is answered. */
+struct control {
+	fuse_req_t req;
+	struct filesystem *fs;
+	struct node *node;
+	char *name;
+	char *value; /* NULL: remove */
+	size_t size;
+	int flags;
+};
+
+static void control_free(struct control *control)
+{
+	if (!control)
+		return;
+	free(control->name);
+	free(control->value);
+	free(control);
+}
+
+static struct control *control_new(fuse_req_t req, fuse_ino_t number,
+				   const char *name, const char *value,
+				   size_t size, int flags)
+{
+	struct control *control = calloc(1, sizeof(*control));
+
+	if (!control)
+		return NULL;
+	control->req = req;
+	control->fs = filesystem_of(req);
+	control->node = node_of_number(&control->fs->nodes, number);
+	control->size = size;
+	control->flags = flags;
+	control->name = strdup(name);
+	if (value) {
+		control->value = malloc(size + 1);
+		if (control->value && size > 0)
+			memcpy(control->value, value, size);
+	}
+	if (!control->name || (value && !control->value)) {
+		control_free(control);
+		return NULL;
+	}
+	return control;
+}
+
+static bool interrupted(void *context)
+{
+	return fuse_req_interrupted(context);
+}
+
+static int control_do(const struct control *control)
+{
+	owned_path path = PATH_NONE;
+	int r = path_get(&control->fs->nodes, control->node, &path);
+	struct attributes_request request = {
+		.fs = control->fs,
+		.node = control->node,
+		.inode = &path.at,
+		.name = control->name,
+		.stopped = interrupted,
+		.context = control->req,
+	};
+
+	if (r < 0)
+		return r;
+	return control->value ? attributes_set(&request, control->value,
+					       control->size, control->flags) :
+				attributes_remove(&request);
+}
+
+static void control_run(void *argument)
+{
+	struct control *control = argument;
+	int r = control_do(control);
+
+	reply_status(control->req, r);
+	control_free(control);
+}
+
+/* value NULL: remove. Replies, now or later. */
+static void change_control(fuse_req_t req, fuse_ino_t number, const char *name,
+			   const char *value, size_t size, int flags)
+{
+	struct control *control = control_new(req, number, name, value, size,
+					      flags);
+	int r = control ? credentials_restore() : -ENOMEM;
+
+	if (r == 0 && attributes_may_wait(name)) {
+		r = filesystem_run(control->fs, control_run, control);
+		if (r == 0)
+			return;
+	} else if (r == 0) {
+		r = control_do(control);
+	}
+	control_free(control);
+	reply_status(req, r);
+}
+
+/* ---- operations -------------------------------------------------------- */
+
 static void op_setxattr(fuse_req_t req, fuse_ino_t number, const char *name,
 			const char *value, size_t size, int flags)
 {
 	struct filesystem *fs = filesystem_of(req);
 
+	if (attributes_has(name)) {
+		change_control(req, number, name, value ? value : "", size,
+			       flags);
+		return;
+	}
 	reply_status(req, change(fs, node_of_number(&fs->nodes, number), name,
 				 value ? value : "", size, flags));
 }
@@ -144,6 +313,10 @@ static void op_removexattr(fuse_req_t req, fuse_ino_t number, const char *name)
 {
 	struct filesystem *fs = filesystem_of(req);
 
+	if (attributes_has(name)) {
+		change_control(req, number, name, NULL, 0, 0);
+		return;
+	}
 	reply_status(req, change(fs, node_of_number(&fs->nodes, number), name,
 				 NULL, 0, 0));
 }

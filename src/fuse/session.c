@@ -28,6 +28,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "core/file.h"
 #include "fuse/counters.h"
 #include "fuse/fuse.h"
 #include "fuse/handshake.h"
@@ -192,11 +193,66 @@ void session_refresh_attributes(struct session *session, struct node *node)
 		log_debug("attributes not refreshed: %s", strerror(errno));
 }
 
+/* Pages that programs have dirtied in mapped files reach the store. */
+static void write_back_mount(const struct session *session)
+{
+	struct stat st;
+	owned_fd fd = open(session->settings.mountpoint,
+			   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != session->device)
+		return; /* unmounted, or covered by another mount */
+	if (syncfs(fd) < 0)
+		log_error("writing back mapped files: %s", strerror(errno));
+}
+
+/*
+ * What programs have dirtied in mappings of the mount comes to us: syncfs of
+ * the mount, served by other threads meanwhile. The descriptor is kept no
+ * longer than that, or nobody could unmount.
+ */
+static void write_back(void *context)
+{
+	write_back_mount(context);
+}
+
+static void invalidate(void *context, struct node *node, off_t offset,
+		       off_t length)
+{
+	struct session *session = context;
+
+	/* -ENOENT: the kernel has nothing of it. */
+	(void)fuse_lowlevel_notify_inval_inode(
+		session->fuse, node_number(&session->fs->nodes, node), offset,
+		length);
+}
+
+static void describe(void *context, FILE *out)
+{
+	const struct session *session = context;
+
+	fprintf(out, "libfuse=%s\nkillpriv=%s\n", fuse_pkgversion(),
+		session->handshake.killpriv ? "yes" : "no");
+	counters_print(out);
+}
+
 static void idle(void *context)
 {
 	struct session *session = context;
 
 	node_table_trim(&session->fs->nodes);
+}
+
+/* An fsync that is deferred, or answered when its group is, does not. */
+static bool waits_for_device(const void *body, size_t size)
+{
+	const struct wire_fsync_in *in = body;
+
+	if (size < sizeof(*in))
+		return false;
+	const struct file_handle_state *handle =
+		(const struct file_handle_state *)(uintptr_t)in->fh;
+	return file_policy(handle->file)->fsync == policy_fsync_honor;
 }
 
 /* By its nature: what waits for a device, or copies a lot. */
@@ -206,6 +262,7 @@ static bool is_long(const void *message, size_t size)
 
 	switch (header->opcode) {
 	case WIRE_FSYNC:
+		return waits_for_device(header + 1, size - sizeof(*header));
 	case WIRE_FSYNCDIR:
 	case WIRE_FALLOCATE:
 	case WIRE_COPY_FILE_RANGE:
@@ -299,6 +356,12 @@ int session_new(struct filesystem *fs, const struct session_settings *settings,
 	}
 	session->fs = fs;
 	session->settings = *settings;
+	fs->clients = (struct filesystem_clients){
+		.write_back = write_back,
+		.invalidate = invalidate,
+		.describe = describe,
+		.context = session,
+	};
 	r = mount_by_libfuse(session, error, error_size);
 	if (r < 0) {
 		session_free(session);
@@ -363,19 +426,6 @@ void session_block_signals(void)
 	signals_of_session(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-}
-
-/* Pages that programs have dirtied in mapped files reach the store. */
-static void write_back_mount(const struct session *session)
-{
-	struct stat st;
-	owned_fd fd = open(session->settings.mountpoint,
-			   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != session->device)
-		return; /* unmounted, or covered by another mount */
-	if (syncfs(fd) < 0)
-		log_error("writing back mapped files: %s", strerror(errno));
 }
 
 static void detach_mount(const struct session *session)
@@ -494,7 +544,9 @@ int session_run(struct session *session, char *error, size_t error_size)
 	int r;
 
 	signals_of_session(&set);
-	r = workers_start(&session->workers);
+	r = filesystem_start(session->fs);
+	if (r == 0)
+		r = workers_start(&session->workers);
 	if (r < 0)
 		snprintf(error, error_size, "starting threads: %s",
 			 strerror(-r));
@@ -504,6 +556,8 @@ int session_run(struct session *session, char *error, size_t error_size)
 		if (number > 0)
 			r = handle_signal(session, number, error, error_size);
 	}
+	/* Its last syncs may wait for what the workers serve. */
+	filesystem_stop(session->fs);
 	if (!workers_stop(&session->workers, STOP_MS)) {
 		log_error("some requests still wait for the store");
 		session->abandoned = true;

@@ -93,6 +93,12 @@ struct wire_create_in {
 
 #define WIRE_OPEN_KILL_SUIDGID (UINT32_C(1) << 0)
 
+struct wire_fsync_in {
+	uint64_t fh;
+	uint32_t fsync_flags;
+	uint32_t padding;
+};
+
 struct wire_write_in {
 	uint64_t fh;
 	uint64_t offset;

@@ -19,14 +19,28 @@ enum lock_rank {
 	lock_rank_directory,
 	/* One inode's descriptors and opens; held while they are opened. */
 	lock_rank_node,
+	/* Who appends to a file; held while that is written. */
+	lock_rank_append,
 	/* One inode's mapped region. */
 	lock_rank_mapping,
 	/* The list of cached path descriptors. */
 	lock_rank_path_cache,
 	/* The list of mapped regions. */
 	lock_rank_mapping_pool,
+	/* A sync of the whole store; held while that takes. */
+	lock_rank_whole_sync,
+	/* The policies that are kept in memory. */
+	lock_rank_policy_store,
+	/* The list of open files. */
+	lock_rank_open_files,
+	/* The table of files that are held in memory. */
+	lock_rank_hold,
 	/* The list of file systems that the store spans. */
 	lock_rank_store,
+	/* Who waits for a common flush. */
+	lock_rank_group,
+	/* When to sync what. */
+	lock_rank_scheduler,
 	/* The list of worker threads. */
 	lock_rank_workers,
 };

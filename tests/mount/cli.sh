@@ -246,7 +246,7 @@ unknown_options() {
 	refused "colour" -o colour=red "$store" "$mnt"
 	refused "'?-Q" -Q "$store" "$mnt"
 	refused "--quick" --quick "$store" "$mnt"
-	refused "advise" -o ro,advise=random "$store" "$mnt"
+	refused "adviser" -o ro,adviser=random "$store" "$mnt"
 }
 
 malformed_values() {
@@ -254,7 +254,9 @@ malformed_values() {
 	fresh
 	for option in data=fast data= threads=1 threads=1000 threads=two \
 		threads=3x attr_timeout=-1 entry_timeout=soon \
-		negative_timeout= log= attr_timeout=nan allow_other=1; do
+		negative_timeout= log= attr_timeout=nan allow_other=1 \
+		advise=often sync=every=5x sync= lock=perhaps grow=chunk=1 \
+		append=1 map=copied lock-limit=much; do
 		refused "${option%%=*}" -o "$option" "$store" "$mnt"
 		# What was wrong with it is told, too.
 		[[ -z ${option#*=} ]] || grep -qF -- "${option#*=}" "$work/err"

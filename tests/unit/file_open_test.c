@@ -113,7 +113,7 @@ static void a_created_file_is_opened_with_its_descriptor(void **state)
 		0600);
 	this.node = look_up(this.fs, place->fs.nodes.root, "file");
 	assert_int_equal(file_open_created(this.fs, this.node, fd,
-		O_RDWR, &caller_root, &this.opened), 0);
+		O_RDWR, NULL, &caller_root, &this.opened), 0);
 	this.file = this.opened.handle->file;
 	assert_int_equal(file_descriptor(this.file), fd);
 	assert_true(this.opened.first_mapper);
@@ -132,7 +132,7 @@ static void a_created_file_that_is_being_read_can_be_written(void **state)
 	open_file_begin(&this, place, O_RDONLY, "content");
 	assert_int_equal(file_open_created(this.fs, this.node,
 		openat(place->fd, "file", O_RDWR | O_CLOEXEC), O_RDWR,
-		&caller_root, &opened), 0);
+		NULL, &caller_root, &opened), 0);
 	assert_ptr_equal(opened.handle->file, this.file);
 	assert_int_equal(write_text(this.file, "C", 0, 0), 1);
 	assert_int_equal(write_text(this.file, "longer", 7, 0), 6);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of an open file (file*.c) ask of each other.
+ */
+#ifndef MSYNCFS_CORE_FILE_INTERNAL_H
+#define MSYNCFS_CORE_FILE_INTERNAL_H
+
+#include "core/file.h"
+
+#define FILE_PRIVILEGE_BITS (S_ISUID | S_ISGID)
+
+/* Would a read move atime now? mount(8), relatime. */
+bool file_access_due(const struct store *store, const struct stat *st);
+
+/* ---- policies (file_policy.c) ------------------------------------------ */
+
+/*
+ * Puts the policies in force that the file has in the store, or those just
+ * inherited. 0 or -errno.
+ */
+int file_load_policies(struct file *file, const struct policy *inherited);
+void file_free_policies(struct file *file);
+
+/* Which path it takes, as far as policies decide; sets path_reason. */
+bool file_may_take_kernel_path(struct file *file);
+
+/* It is open now: advice, locking, what is to be read ahead. */
+void file_apply_policies(struct file *file);
+
+/* Its size may have changed: what is locked follows. */
+void file_follow_hold(struct file *file);
+
+/* ---- sync (file_sync.c) ------------------------------------------------ */
+
+void file_sync_init(struct file *file);
+/* The policies in force have changed, or somebody has opened it. */
+void file_track(struct file *file, bool writer);
+/* So many bytes of it were written, or something else was changed (0). */
+void file_dirtied(struct file *file, size_t bytes);
+/* The last close, with the node's lock. */
+void file_sync_closing_locked(struct file *file);
+/* After that, without it. */
+void file_sync_closed(struct file *file);
+/* Takes over an error that a sync met when nobody had it open. */
+void file_take_pending_error_locked(struct file *file,
+				    struct file_handle_state *handle);
+
+#endif

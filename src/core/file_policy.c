@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The policies of open files and of directories.
+ *
+ * A file's are read at its first open and kept with it; a directory's are
+ * read when something is first made in it and kept with its node. What was
+ * in force is never changed but replaced, because every read and write looks
+ * at it without a lock; the old one is freed with the file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/file_internal.h"
+#include "core/filesystem.h"
+#include "core/policy_store.h"
+#include "os/pagecache.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+static int put_in_force(struct file *file, const struct policy *own,
+			bool in_memory)
+{
+	struct file_policies *policies = malloc(sizeof(*policies));
+
+	if (!policies)
+		return -ENOMEM;
+	policies->own = *own;
+	policies->in_memory = in_memory;
+	policy_merge(&policies->effective, own, &file->fs->settings.policy);
+	policies->older = file->policies;
+	atomic_store_explicit(&file->policies, policies, memory_order_release);
+	return 0;
+}
+
+int file_load_policies(struct file *file, const struct policy *inherited)
+{
+	struct inode_handle inode = {
+		.fd = file->fd,
+		.opened = true,
+		.writable = file->writable,
+	};
+	struct policy own = policy_builtin;
+	bool in_memory = false;
+	struct store_id id;
+
+	node_id(file->node, &id);
+	if (inherited)
+		own = *inherited;
+	else
+		policy_store_load(&file->fs->policies, &id, &inode, &own,
+				  &in_memory);
+	return put_in_force(file, &own, in_memory);
+}
+
+void file_free_policies(struct file *file)
+{
+	struct file_policies *policies = file->policies;
+
+	while (policies) {
+		struct file_policies *older = policies->older;
+
+		free(policies);
+		policies = older;
+	}
+}
+
+bool file_may_take_kernel_path(struct file *file)
+{
+	const struct policy *policy = file_policy(file);
+	bool must = false;
+	const char *reason = policy_needs_daemon(policy, &must);
+
+	if (reason && (must || policy->data == policy_data_auto)) {
+		file->path_reason = reason;
+		return false;
+	}
+	file->path_reason = "data=daemon";
+	if (policy->data == policy_data_daemon)
+		return false;
+	file->path_reason = policy->data == policy_data_kernel ?
+				    "data=kernel" :
+				    "passthrough works here";
+	return true;
+}
+
+/* ---- advice ------------------------------------------------------------ */
+
+void file_advise_pattern(struct file *file, enum policy_pattern pattern)
+{
+	static const int advice[] = {
+		[policy_normal] = MADV_NORMAL,
+		[policy_random] = MADV_RANDOM,
+		[policy_sequential] = MADV_SEQUENTIAL,
+	};
+	static const int hint[] = {
+		[policy_normal] = POSIX_FADV_NORMAL,
+		[policy_random] = POSIX_FADV_RANDOM,
+		[policy_sequential] = POSIX_FADV_SEQUENTIAL,
+	};
+
+	mapping_advise(&file->mapping, advice[pattern]);
+	/* Faults read ahead as much as the descriptor is told to. */
+	posix_fadvise(file->fd, 0, 0, hint[pattern]);
+	file->pattern = pattern;
+}
+
+static void load(void *argument)
+{
+	struct file *file = argument;
+	int r = pagecache_load(file->fd, 0, 0, NULL);
+
+	if (r < 0)
+		log_debug("not read ahead: %s", strerror(-r));
+	file_release(file);
+}
+
+void file_load_later(struct file *file)
+{
+	file_hold(file);
+	if (filesystem_run(file->fs, load, file) < 0)
+		file_release(file);
+}
+
+static void advise(struct file *file, const struct policy *policy)
+{
+	if (policy->pattern != file->pattern)
+		file_advise_pattern(file, policy->pattern);
+	if (policy->huge == policy_hugepage)
+		mapping_advise(&file->mapping, MADV_HUGEPAGE);
+	else if (policy->huge == policy_nohugepage)
+		mapping_advise(&file->mapping, MADV_NOHUGEPAGE);
+}
+
+/* ---- locking ----------------------------------------------------------- */
+
+static void hold_pages(void *argument)
+{
+	struct file *file = argument;
+	const struct policy *policy = file_policy(file);
+	struct store_id id;
+	int r = 0;
+
+	node_id(file->node, &id);
+	if (policy->lock != policy_lock_off &&
+	    hold_has(&file->fs->holds, &id, NULL))
+		r = hold_follow(&file->fs->holds, &id, file->fd);
+	else if (policy->lock != policy_lock_off)
+		r = hold_set(&file->fs->holds, &id, file->fd,
+			     policy->lock == policy_lock_onfault);
+	file->lock_error = -r;
+	if (r < 0)
+		log_warning("lock=on: a file's pages can't be held: %s%s",
+			    strerror(-r),
+			    r == -ENOMEM ? " (see -o lock-limit)" : "");
+	node_forget(&file->fs->nodes, file->node, 1);
+	file_release(file);
+}
+
+/* Not now: the node's lock is held, and it reads the whole file. */
+static void hold_later(struct file *file)
+{
+	file_hold(file);
+	node_hold(file->node);
+	if (filesystem_run(file->fs, hold_pages, file) < 0) {
+		node_forget(&file->fs->nodes, file->node, 1);
+		file_release(file);
+	}
+}
+
+void file_follow_hold(struct file *file)
+{
+	if (file->writable && file_policy(file)->lock != policy_lock_off)
+		hold_later(file);
+}
+
+void file_apply_policies(struct file *file)
+{
+	const struct policy *policy = file_policy(file);
+	struct store_id id;
+
+	advise(file, policy);
+	if (policy->willneed)
+		file_load_later(file);
+	if (policy->lock == policy_lock_off)
+		return;
+	node_id(file->node, &id);
+	if (!hold_has(&file->fs->holds, &id, NULL))
+		hold_later(file);
+}
+
+int file_set_policies(struct file *file, const struct policy *own,
+		      bool in_memory)
+{
+	int r;
+
+	lock_take(&file->node->lock, lock_rank_node);
+	r = put_in_force(file, own, in_memory);
+	if (r == 0) {
+		advise(file, file_policy(file));
+		file_track(file, file->writers > 0);
+	}
+	lock_drop(&file->node->lock, lock_rank_node);
+	return r;
+}
+
+/* ---- directories ------------------------------------------------------- */
+
+void directory_policies(struct filesystem *fs, struct node *node,
+			const struct inode_handle *inode, struct policy *own)
+{
+	struct policy *kept = NULL;
+	struct store_id id;
+	bool known;
+
+	*own = policy_builtin;
+	lock_take(&node->lock, lock_rank_node);
+	known = node->policies_known;
+	if (known && node->policies)
+		*own = *node->policies;
+	lock_drop(&node->lock, lock_rank_node);
+	if (known)
+		return;
+	node_id(node, &id);
+	policy_store_load(&fs->policies, &id, inode, own, NULL);
+	if (own->set) {
+		kept = malloc(sizeof(*kept));
+		if (!kept)
+			return;
+		*kept = *own;
+	}
+	lock_take(&node->lock, lock_rank_node);
+	free(node->policies);
+	node->policies = kept;
+	node->policies_known = true;
+	lock_drop(&node->lock, lock_rank_node);
+}
+
+void directory_policies_changed(struct node *node)
+{
+	lock_take(&node->lock, lock_rank_node);
+	free(node->policies);
+	node->policies = NULL;
+	node->policies_known = false;
+	lock_drop(&node->lock, lock_rank_node);
+}

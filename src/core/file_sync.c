@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * When an open file's data becomes durable.
+ *
+ * On the daemon path each write comes here: the first one after a sync sets
+ * the time of the next (struct sync_item), the others cost a look at a flag.
+ * What the kernel path writes, and what programs write through mappings, is
+ * seen by nobody; while such a writer has the file open it is looked at once
+ * in each period (cachestat(2), and mtime, which also tells of pages that
+ * the kernel has written back by itself), and synced if there is something.
+ *
+ *	scheduled	the item is wanted, or may be again; it holds a
+ *			reference to the file
+ *	closed		by everybody: what is left is synced when it is due,
+ *			and the item then gives its reference back. The node
+ *			is kept, because an error must reach who opens it next
+ *
+ * A period is shorter than `every` by what a sync takes, so that data is
+ * durable about that long after it was written, not only on its way.
+ *
+ * Many files due at one time are synced by one syncfs(2), see filesystem.c.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/file_internal.h"
+#include "core/filesystem.h"
+#include "core/group.h"
+#include "os/clock.h"
+#include "os/pagecache.h"
+#include "util/log.h"
+
+#define MILLISECOND INT64_C(1000000)
+/* How much clock_coarse() may be behind. */
+#define TICK (10 * MILLISECOND)
+/* After a close, time for a file that is removed at once to be gone. */
+#define CLOSE_DELAY (50 * MILLISECOND)
+/* How often a file is looked at that is synced by amount only. */
+#define LOOK_BUSY (100 * MILLISECOND)
+#define LOOK_IDLE (1000 * MILLISECOND)
+/* So many files synced at one time are worth a sync of everything. */
+#define MANY 12
+
+static struct file *file_of_item(struct sync_item *item)
+{
+	return (struct file *)((char *)item - offsetof(struct file, sync));
+}
+
+/* ---- errors ------------------------------------------------------------ */
+
+static void count_error(struct file *file, int error)
+{
+	file->sync_error = error;
+	file->error_at = clock_wall_coarse();
+	atomic_fetch_add(&file->sync_errors, 1);
+}
+
+static void note_error(struct file *file, int error)
+{
+	struct node *node = file->node;
+
+	counter_add(&file->fs->counters.sync_errors, 1);
+	log_error("inode %llu: sync: %s", (unsigned long long)node->ino,
+		  strerror(error));
+	count_error(file, error);
+	if (!file->closed)
+		return;
+	lock_take(&node->lock, lock_rank_node);
+	if (node->file && node->file != file)
+		count_error(node->file, error);
+	else
+		node->pending_error = error;
+	lock_drop(&node->lock, lock_rank_node);
+}
+
+void file_take_pending_error_locked(struct file *file,
+				    struct file_handle_state *handle)
+{
+	struct node *node = file->node;
+
+	if (!node->pending_error)
+		return;
+	count_error(file, node->pending_error);
+	node->pending_error = 0;
+	handle->errors_seen = atomic_load(&file->sync_errors) - 1;
+}
+
+/* r, or an error that this handle has not been told yet. */
+static int told(struct file_handle_state *handle, int r)
+{
+	struct file *file = handle->file;
+	unsigned errors = atomic_load(&file->sync_errors);
+	unsigned seen = atomic_exchange(&handle->errors_seen, errors);
+
+	return r == 0 && seen != errors ? -file->sync_error : r;
+}
+
+/* ---- syncing ----------------------------------------------------------- */
+
+static void note_time(struct file *file, int64_t begin)
+{
+	struct filesystem *fs = file->fs;
+	int64_t took = clock_now() - begin;
+	int64_t average = fs->sync_takes;
+
+	file->synced_at = begin;
+	file->sync_took = took;
+	fs->sync_takes = average + (took - average) / 8;
+}
+
+static void forget_dirty(struct file *file)
+{
+	struct stat st;
+
+	file->dirty = false;
+	file->dirty_bytes = 0;
+	if (file->path == data_path_kernel && fstat(file->fd, &st) == 0)
+		file->synced_mtime = st.st_mtim.tv_sec * 1000000000 +
+				     st.st_mtim.tv_nsec;
+}
+
+/* 0 or -errno; the error is noted. */
+static int sync_file(struct file *file, bool data_only)
+{
+	int64_t begin = clock_now();
+	int r;
+
+	forget_dirty(file);
+	r = data_only ? fdatasync(file->fd) : fsync(file->fd);
+	if (r < 0) {
+		r = -errno;
+		note_error(file, -r);
+	}
+	note_time(file, begin);
+	return r;
+}
+
+int64_t file_dirty_bytes(struct file *file)
+{
+	struct pagecache_counts counts;
+
+	if (pagecache_count(file->fd, 0, 0, &counts) < 0 || !counts.exact)
+		return -1;
+	return (int64_t)((counts.dirty + counts.writeback) *
+			 pagecache_page_size());
+}
+
+static bool is_mtime_new(struct file *file)
+{
+	struct stat st;
+
+	return fstat(file->fd, &st) < 0 ||
+	       st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec !=
+		       file->synced_mtime;
+}
+
+static bool may_be_dirty(struct file *file)
+{
+	if (file->dirty)
+		return true;
+	if (file->path == data_path_daemon)
+		return false;
+	return is_mtime_new(file) || file_dirty_bytes(file) != 0;
+}
+
+static bool is_gone(const struct file *file)
+{
+	struct stat st;
+
+	return file->closed && fstat(file->fd, &st) == 0 && st.st_nlink == 0;
+}
+
+/*
+ * Synced together with everything else since its last write? Asked after
+ * the dirty flag was taken: a writer then either is seen here or sets it.
+ */
+static bool is_covered(struct file *file)
+{
+	return file->path == data_path_daemon && file->mappers == 0 &&
+	       file->written_at + TICK < file->fs->whole.done_from;
+}
+
+static void sync_scheduled(struct file *file)
+{
+	struct filesystem *fs = file->fs;
+	int64_t begin;
+	unsigned at_work;
+
+	forget_dirty(file);
+	if (is_gone(file) || is_covered(file))
+		return;
+	begin = clock_now();
+	at_work = atomic_fetch_add(&fs->syncing, 1);
+	if (at_work < MANY || filesystem_sync_since(fs, begin) < 0)
+		sync_file(file, true);
+	atomic_fetch_sub(&fs->syncing, 1);
+	counter_add(&fs->counters.sync_scheduled, 1);
+	counter_add(&file->counts.syncs, 1);
+	histogram_add(&fs->counters.sync_time, clock_now() - begin);
+}
+
+/* ---- times ------------------------------------------------------------- */
+
+/* How long before its time a sync has to begin. */
+static int64_t lead(const struct file *file, int64_t every)
+{
+	int64_t takes = 2 * file->fs->sync_takes;
+
+	return takes < every / 4 ? takes : every / 4;
+}
+
+static bool is_written_unseen(const struct file *file)
+{
+	if (file->path == data_path_kernel)
+		return file->writers > 0;
+	return file->mappers > 0;
+}
+
+static int64_t period(const struct file *file, const struct policy *policy)
+{
+	int64_t every = policy->every;
+
+	/* One write-back of programs' mappings serves files due soon. */
+	if (file->path == data_path_daemon)
+		every -= every / 8;
+	return every - lead(file, policy->every);
+}
+
+static void schedule(struct file *file, int64_t due)
+{
+	if (!atomic_exchange(&file->scheduled, true))
+		file_hold(file);
+	scheduler_want(file->fs->scheduler, &file->sync, due);
+}
+
+static void schedule_look(struct file *file, const struct policy *policy,
+			  int64_t now)
+{
+	if (policy->every > 0) {
+		file->every_due = now + period(file, policy);
+		schedule(file, policy->dirty ? now + LOOK_BUSY :
+					       file->every_due);
+	} else if (policy->dirty > 0) {
+		schedule(file, now + LOOK_BUSY);
+	}
+}
+
+void file_track(struct file *file, bool writer)
+{
+	const struct policy *policy = file_policy(file);
+	bool was = file->tracked;
+
+	file->tracked = policy->every > 0 || policy->dirty > 0 ||
+			policy->close;
+	if (!file->tracked || !writer)
+		return;
+	if (!was && file->path == data_path_daemon && file->writers > 1)
+		file->dirty = true; /* nobody has counted so far */
+	if (is_written_unseen(file) || file->dirty)
+		schedule_look(file, policy, clock_now());
+}
+
+void file_dirtied(struct file *file, size_t bytes)
+{
+	const struct policy *policy;
+	int64_t now;
+
+	if (!file->tracked)
+		return;
+	policy = file_policy(file);
+	now = clock_coarse();
+	file->written_at = now;
+	if (!file->dirty && !atomic_exchange(&file->dirty, true) &&
+	    policy->every > 0)
+		schedule(file, now + policy->every - lead(file, policy->every));
+	if (policy->dirty > 0) {
+		uint64_t before = atomic_fetch_add(&file->dirty_bytes, bytes);
+
+		if (before < policy->dirty && before + bytes >= policy->dirty)
+			schedule(file, SYNC_AT_ONCE);
+	}
+}
+
+void file_data_changed(struct file *file)
+{
+	file_dirtied(file, 0);
+}
+
+/* By amount alone, on a file whose writes are not seen. */
+static int64_t look_at_amount(struct file *file, const struct policy *policy,
+			      int64_t now)
+{
+	int64_t dirty = file_dirty_bytes(file);
+
+	if (policy->every > 0 && now >= file->every_due) {
+		file->every_due = now + period(file, policy);
+		if (may_be_dirty(file))
+			sync_scheduled(file);
+	} else if (dirty < 0 || (uint64_t)dirty >= policy->dirty) {
+		sync_scheduled(file);
+	}
+	return clock_now() + (dirty > 0 ? LOOK_BUSY : LOOK_IDLE);
+}
+
+/* Closed by everybody, and nothing left to do: lets it go. */
+static void settle(struct file *file)
+{
+	lock_take(&file->node->lock, lock_rank_node);
+	if (file->settled && !file->dirty && file->scheduled) {
+		file->scheduled = false;
+		scheduler_want(file->fs->scheduler, &file->reap, SYNC_AT_ONCE);
+	}
+	lock_drop(&file->node->lock, lock_rank_node);
+}
+
+static int64_t run_sync(struct sync_item *item)
+{
+	struct file *file = file_of_item(item);
+	const struct policy *policy = file_policy(file);
+	int64_t now = clock_now();
+	bool unseen = is_written_unseen(file) && !file->closed;
+
+	if (file->path == data_path_daemon && unseen)
+		filesystem_write_back_clients(file->fs, now - policy->every / 8);
+	if (unseen && policy->dirty > 0 && file->path == data_path_kernel)
+		return look_at_amount(file, policy, now);
+	if (may_be_dirty(file))
+		sync_scheduled(file);
+	settle(file);
+	if (unseen && policy->every > 0 && !file->closed)
+		return now + period(file, policy);
+	return SYNC_NEVER;
+}
+
+/* The item's own reference: not given back while the item runs. */
+static int64_t run_reap(struct sync_item *item)
+{
+	struct file *file = (struct file *)((char *)item -
+					    offsetof(struct file, reap));
+
+	sync_item_forget(file->fs->scheduler, &file->sync);
+	file_release(file);
+	return SYNC_NEVER;
+}
+
+void file_sync_init(struct file *file)
+{
+	sync_item_init(&file->sync, run_sync);
+	sync_item_init(&file->reap, run_reap);
+	file->reap.once = true;
+	file->sync_took = -1;
+}
+
+/* ---- closing ----------------------------------------------------------- */
+
+void file_sync_closing_locked(struct file *file)
+{
+	if (!file->tracked && !file->scheduled)
+		return;
+	/* What is synced later may fail later: the node is then needed. */
+	node_hold(file->node);
+	atomic_fetch_add(&file->fs->files_closed, 1);
+	file->closed = true;
+}
+
+static void schedule_last(struct file *file, int64_t due)
+{
+	lock_take(&file->node->lock, lock_rank_node);
+	schedule(file, due);
+	file->settled = true;
+	lock_drop(&file->node->lock, lock_rank_node);
+}
+
+static void unschedule(struct file *file)
+{
+	if (!atomic_exchange(&file->scheduled, false))
+		return;
+	sync_item_forget(file->fs->scheduler, &file->sync);
+	file_release(file);
+}
+
+void file_sync_closed(struct file *file)
+{
+	const struct policy *policy = file_policy(file);
+	struct filesystem *fs = file->fs;
+	int64_t due;
+
+	if (!file->closed)
+		return;
+	if (!may_be_dirty(file) || is_gone(file)) {
+		unschedule(file);
+		return;
+	}
+	due = clock_now() + policy->every;
+	if (policy->close && (policy->every == 0 || policy->every > CLOSE_DELAY))
+		due = clock_now() + CLOSE_DELAY;
+	file->dirty = true;
+	if (fs->files_closed > fs->files_closed_limit) {
+		filesystem_want_sync(fs, due);
+		unschedule(file);
+	} else if (policy->close || policy->every > 0) {
+		if (policy->close)
+			counter_add(&fs->counters.sync_close, 1);
+		schedule_last(file, due);
+	} else {
+		unschedule(file);
+	}
+}
+
+int file_sync_at_close(struct file_handle_state *handle)
+{
+	struct file *file = handle->file;
+	int r = 0;
+
+	if (!handle->writer || !file_waits_at_close(file))
+		return 0;
+	if (may_be_dirty(file)) {
+		counter_add(&file->fs->counters.sync_close, 1);
+		r = sync_file(file, true);
+	}
+	return told(handle, r);
+}
+
+/* ---- asked for --------------------------------------------------------- */
+
+struct grouped {
+	struct group_waiter waiter;
+	struct file_handle_state *handle;
+	void (*done)(void *context, int result);
+	void *context;
+	int64_t begin;
+};
+
+static void group_done(struct group_waiter *waiter, int result)
+{
+	struct grouped *grouped = (struct grouped *)waiter;
+	struct file *file = grouped->handle->file;
+
+	if (result < 0)
+		note_error(file, -result);
+	note_time(file, grouped->begin);
+	histogram_add(&file->fs->counters.fsync_time,
+		      clock_now() - grouped->begin);
+	/* Once it has replied the handle may be gone. */
+	grouped->done(grouped->context, told(grouped->handle, result));
+	file_release(file);
+	free(grouped);
+}
+
+static bool join_group(struct file_handle_state *handle, int64_t delay,
+		       void (*done)(void *context, int result), void *context)
+{
+	struct file *file = handle->file;
+	struct group *group = filesystem_group(file->fs, file->node);
+	struct grouped *grouped = group ? calloc(1, sizeof(*grouped)) : NULL;
+
+	if (!grouped)
+		return false;
+	*grouped = (struct grouped){
+		.waiter.done = group_done,
+		.waiter.fd = file->fd,
+		.handle = handle,
+		.done = done,
+		.context = context,
+		.begin = clock_now(),
+	};
+	file_hold(file);
+	forget_dirty(file);
+	group_join(group, &grouped->waiter, delay);
+	return true;
+}
+
+int file_fsync(struct file_handle_state *handle, bool data_only,
+	       void (*done)(void *context, int result), void *context)
+{
+	struct file *file = handle->file;
+	const struct policy *policy = file_policy(file);
+	struct counters *counters = &file->fs->counters;
+	int64_t begin = clock_now();
+	int r;
+
+	counter_add(&file->counts.fsyncs, 1);
+	if (policy->fsync == policy_fsync_defer) {
+		counter_add(&counters->fsync_deferred, 1);
+		return told(handle, 0);
+	}
+	if (policy->fsync == policy_fsync_group &&
+	    join_group(handle, policy->group, done, context)) {
+		counter_add(&counters->fsync_grouped, 1);
+		return FILE_WAITS;
+	}
+	counter_add(&counters->fsync_honored, 1);
+	r = sync_file(file, data_only);
+	histogram_add(&counters->fsync_time, clock_now() - begin);
+	return told(handle, r);
+}
+
+int file_sync_now(struct file *file, off_t offset, off_t length)
+{
+	int r;
+
+	counter_add(&file->fs->counters.sync_explicit, 1);
+	if (offset == 0 && length == 0)
+		return sync_file(file, true);
+	r = pagecache_sync_range(file->fd, offset, length);
+	if (r < 0)
+		note_error(file, -r);
+	return r;
+}
+
+int64_t file_next_sync(const struct file *file)
+{
+	int64_t wanted = file->sync.wanted;
+	int64_t now = clock_now();
+
+	if (!file->scheduled || wanted == SYNC_NEVER)
+		return -1;
+	return wanted > now ? wanted - now : 0;
+}
