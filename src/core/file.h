@@ -62,7 +62,7 @@ struct file {
 	struct filesystem *fs;
 	_Atomic unsigned refs;
 	/* The node's lock. */
-	unsigned opens;
+	_Atomic unsigned opens;
 	_Atomic unsigned writers;
 	_Atomic unsigned mappers; /* O_RDWR: can write a shared mapping */
 	int fd; /* its number never changes; file_descriptor() */

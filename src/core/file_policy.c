@@ -172,7 +172,11 @@ static void hold_later(struct file *file)
 
 void file_follow_hold(struct file *file)
 {
-	if (file->writable && file_policy(file)->lock != policy_lock_off)
+	enum policy_lock lock = file_policy(file)->lock;
+
+	/* What readers brought in is to be held as well. */
+	if (lock == policy_lock_onfault ||
+	    (lock == policy_lock_on && file->writable))
 		hold_later(file);
 }
 

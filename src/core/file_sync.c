@@ -174,27 +174,30 @@ static bool is_gone(const struct file *file)
 }
 
 /*
- * Synced together with everything else since its last write? Asked after
- * the dirty flag was taken: a writer then either is seen here or sets it.
+ * A time after its last write, if that is known. Asked after the dirty flag
+ * was taken: a writer then either is seen here or sets it again.
  */
-static bool is_covered(struct file *file)
+static int64_t written_before(const struct file *file)
 {
-	return file->path == data_path_daemon && file->mappers == 0 &&
-	       file->written_at + TICK < file->fs->whole.done_from;
+	bool seen = file->path == data_path_daemon && file->mappers == 0;
+
+	return seen || file->closed ? file->written_at + TICK : clock_now();
 }
 
 static void sync_scheduled(struct file *file)
 {
 	struct filesystem *fs = file->fs;
-	int64_t begin;
+	int64_t since, begin;
 	unsigned at_work;
 
 	forget_dirty(file);
-	if (is_gone(file) || is_covered(file))
+	since = written_before(file);
+	/* Has everything been synced together since? */
+	if (is_gone(file) || fs->whole.done_from > since)
 		return;
 	begin = clock_now();
 	at_work = atomic_fetch_add(&fs->syncing, 1);
-	if (at_work < MANY || filesystem_sync_since(fs, begin) < 0)
+	if (at_work < MANY || filesystem_sync_since(fs, since) < 0)
 		sync_file(file, true);
 	atomic_fetch_sub(&fs->syncing, 1);
 	counter_add(&fs->counters.sync_scheduled, 1);
@@ -398,6 +401,7 @@ void file_sync_closed(struct file *file)
 	if (policy->close && (policy->every == 0 || policy->every > CLOSE_DELAY))
 		due = clock_now() + CLOSE_DELAY;
 	file->dirty = true;
+	file->written_at = clock_coarse();
 	if (fs->files_closed > fs->files_closed_limit) {
 		filesystem_want_sync(fs, due);
 		unschedule(file);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/group.h"
 #include "os/clock.h"
 #include "util/log.h"
@@ -124,8 +125,20 @@ int filesystem_sync(struct filesystem *fs)
 	return r;
 }
 
+/* Closed after the last sync: what is left has been synced as a whole. */
+static void drop_files(struct filesystem *fs)
+{
+	struct file *file;
+
+	while ((file = TAILQ_FIRST(&fs->files)) != NULL) {
+		file->refs = 1;
+		file_release(file);
+	}
+}
+
 void filesystem_fini(struct filesystem *fs)
 {
+	drop_files(fs);
 	for (unsigned i = 0; i < STORE_MOUNTS_MAX; i++) {
 		if (fs->groups[i])
 			group_free(fs->groups[i]);

@@ -35,7 +35,7 @@ struct region {
 struct mapping_pool {
 	struct lock lock; /* protects regions, count */
 	TAILQ_HEAD(, region) regions;
-	unsigned count;
+	_Atomic unsigned count;
 	unsigned limit;
 };
 

@@ -338,7 +338,8 @@ static int parse_map(struct parsing *parsing)
 			"shared, as this is not available yet");
 	if (!text_is(&parsing->element, "shared"))
 		return fail(parsing, EINVAL, "shared");
-	return stand_alone(parsing, "one value");
+	parsing->alone = true;
+	return 0;
 }
 
 static int parse_data(struct parsing *parsing)
@@ -348,7 +349,8 @@ static int parse_data(struct parsing *parsing)
 	if (word < 0)
 		return fail(parsing, EINVAL, "auto, kernel or daemon");
 	parsing->value.data = (enum policy_data)word;
-	return stand_alone(parsing, "one value");
+	parsing->alone = true;
+	return 0;
 }
 
 static int parse_lock(struct parsing *parsing)
@@ -358,7 +360,8 @@ static int parse_lock(struct parsing *parsing)
 	if (word < 0)
 		return fail(parsing, EINVAL, "off, on or onfault");
 	parsing->value.lock = (enum policy_lock)word;
-	return stand_alone(parsing, "one value");
+	parsing->alone = true;
+	return 0;
 }
 
 static int parse_append(struct parsing *parsing)
@@ -368,7 +371,8 @@ static int parse_append(struct parsing *parsing)
 	if (word < 0)
 		return fail(parsing, EINVAL, "on or off");
 	parsing->value.append = word > 0;
-	return stand_alone(parsing, "one value");
+	parsing->alone = true;
+	return 0;
 }
 
 static int parse_grow(struct parsing *parsing)
@@ -626,7 +630,8 @@ const char *policy_needs_daemon(const struct policy *policy, bool *must)
 		return "advise=sequential acts on the daemon's mapping";
 	if (policy->chunk > 0)
 		return "grow=chunk allocates ahead of the writes it sees";
+	/* The kernel path may still have the store's file open by then. */
 	if (policy->trim)
-		return "grow=trim knows the writes it sees";
+		return "grow=trim needs the last close to be everyone's";
 	return NULL;
 }

@@ -62,7 +62,7 @@ struct session {
 	pthread_t closer; /* while closing */
 	bool mounted;
 	bool abandoned; /* stopped while programs had files open */
-	dev_t device; /* of the mounted root, while serving */
+	_Atomic dev_t device; /* of the mounted root, while serving */
 };
 
 struct filesystem *session_filesystem(struct session *session)
@@ -508,7 +508,11 @@ static int start_serving(struct session *session, char *error,
 	session->device = st.st_dev;
 	session->serving = true;
 	log_info("mounted at %s, data path %s%s", settings->mountpoint,
-		 session->handshake.passthrough ? "kernel" : "daemon",
+		 session->handshake.passthrough &&
+				 session->fs->settings.policy.data !=
+					 policy_data_daemon ?
+			 "kernel" :
+			 "daemon",
 		 session->handshake.killpriv ? "" : ", no KILLPRIV_V2");
 	return settings->ready(settings->context);
 }
@@ -556,12 +560,11 @@ int session_run(struct session *session, char *error, size_t error_size)
 		if (number > 0)
 			r = handle_signal(session, number, error, error_size);
 	}
-	/* Its last syncs may wait for what the workers serve. */
-	filesystem_stop(session->fs);
 	if (!workers_stop(&session->workers, STOP_MS)) {
 		log_error("some requests still wait for the store");
 		session->abandoned = true;
 	}
+	filesystem_stop(session->fs);
 	if (session->closing && !session->hurried)
 		pthread_join(session->closer, NULL);
 	if (session->settings.count_requests)

@@ -418,6 +418,7 @@ static int cool_piece(int fd, off_t at, size_t length)
 int pagecache_cool(int fd, off_t offset, off_t length,
 		   const struct pagecache_stop *stop)
 {
+	struct pagecache_mappers mappers = { 0 };
 	struct pagecache_range range;
 	struct pagecache_walk walk;
 	struct pagecache_part part;
@@ -436,7 +437,10 @@ int pagecache_cool(int fd, off_t offset, off_t length,
 			break;
 	}
 	pagecache_walk_end(&walk);
-	return error;
+	if (error)
+		return error;
+	return pagecache_advise_mappers(fd, &range, ADVICE_COLD, stop,
+		&mappers);
 }
 
 int pagecache_start_writeback(int fd, off_t offset, off_t length)

@@ -82,7 +82,10 @@ int pagecache_evict(int fd, off_t offset, off_t length,
 int pagecache_page_out(int fd, off_t offset, off_t length,
 		       const struct pagecache_stop *stop);
 
-/* Has the resident pages reclaimed before others (MADV_COLD, Linux 5.4). */
+/*
+ * Has the resident pages reclaimed before others (MADV_COLD, Linux 5.4).
+ * Without effect on pages that two processes have mapped.
+ */
 int pagecache_cool(int fd, off_t offset, off_t length,
 		   const struct pagecache_stop *stop);
 

@@ -24,9 +24,13 @@
  * and ctime before it fails; so it isn't used on files that have such bits
  * or may be executed (an exec would meanwhile meet ETXTBSY), only on files
  * that have no dirty page, and mtime is put back unless there is a dirty
- * page then, which means that somebody has written. ctime moves.
+ * page then, which means that somebody has written. ctime moves. On XFS,
+ * extents that a reflink shares get space reserved for a copy, which XFS
+ * gives back after minutes. On btrfs it has no effect: files with checksums
+ * are written through the page cache.
  *
- * Pages that a program has locked in memory stay.
+ * Pages that a program has locked in memory stay. The worst that two users of
+ * a file can do to each other here is what memory pressure does as well.
  */
 #include "os/pagecache.h"
 
@@ -208,7 +212,8 @@ static int evict(int fd, const struct pagecache_range *range,
 	error = each_clean(fd, range, stop, page_out_piece);
 	if (error || clean_pages(fd, range) == 0)
 		return error;
-	error = pagecache_mappers_page_out(fd, range, stop, &mappers);
+	error = pagecache_advise_mappers(fd, range, ADVICE_PAGEOUT, stop,
+		&mappers);
 	if (error || clean_pages(fd, range) == 0)
 		return error;
 	error = forget(fd, range, stop);

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Programs that map a file through the kernel's data path map the store
- * file's own pages. process_madvise(MADV_PAGEOUT) on their mappings has the
- * kernel reclaim the clean pages, unless two processes have them mapped. It
- * changes nothing that the program can see but time; it needs CAP_SYS_NICE
- * and the right to look at the process.
+ * file's own pages, and advice on a mapping of ours passes over these. So
+ * process_madvise(2) advises theirs: MADV_PAGEOUT has the kernel reclaim the
+ * clean pages, MADV_COLD has it reclaim them before others. Pages that two
+ * processes have mapped are passed over still. It changes nothing that the
+ * program can see but time; it needs CAP_SYS_NICE and the right to look at
+ * the process.
  *
  * Mappings are found in /proc/PID/maps. The device there is that of what the
  * program has opened, the mount rather than the store (and on btrfs never
  * the one that stat(2) gives), and the inode number may have the store's
  * file system in its topmost byte. So a mapping whose inode number fits
- * is tried on one page that is resident: if that one goes, it's our file's.
- * On a stranger's mapping one page is read again some day.
+ * is paged out by one page that is resident: if that one goes, it's our
+ * file's. On a stranger's mapping one page is read again some day. MADV_COLD
+ * does too little to a stranger to need such a trial.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -44,7 +47,8 @@ struct found {
 	bool sure;
 };
 
-static ssize_t page_out(const struct found *found, off_t at, off_t end)
+static ssize_t advise(const struct found *found, off_t at, off_t end,
+		      int advice)
 {
 	struct iovec where = {
 		.iov_base = (void *)(found->start +
@@ -53,7 +57,7 @@ static ssize_t page_out(const struct found *found, off_t at, off_t end)
 	};
 
 	return syscall(CALL_PROCESS_MADVISE, found->process, &where, 1ul,
-		ADVICE_PAGEOUT, 0u) < 0 ? -errno : 0;
+		advice, 0u) < 0 ? -errno : 0;
 }
 
 /* Does the page at this offset go when it is paged out of the mapping? */
@@ -62,52 +66,56 @@ static bool is_ours(int fd, const struct found *found, off_t at)
 	off_t page = (off_t)pagecache_page_size();
 	struct pagecache_counts counts;
 
-	return page_out(found, at, at + page) == 0 &&
+	return advise(found, at, at + page, ADVICE_PAGEOUT) == 0 &&
 		pagecache_count(fd, at, page, &counts) == 0 &&
 		counts.resident == 0;
 }
 
+struct search {
+	int fd;
+	const struct pagecache_range *range;
+	int advice;
+	const struct pagecache_stop *stop;
+	struct pagecache_mappers *mappers;
+	dev_t device;
+	uint64_t inode;
+};
+
 /* EINVAL is for mappings that are locked. Others' errors mean no success. */
-static int page_out_parts(int fd, struct found *found,
-			  const struct pagecache_stop *stop,
-			  struct pagecache_mappers *mappers)
+static int advise_parts(const struct search *search, struct found *found)
 {
+	struct pagecache_mappers *mappers = search->mappers;
+	bool paging_out = search->advice == ADVICE_PAGEOUT;
 	struct pagecache_walk walk;
 	struct pagecache_part part;
+	int fd = search->fd;
 	int error = pagecache_walk_begin(&walk, fd, &found->part);
 
 	if (error)
 		return error;
 	while ((error = pagecache_walk_next(&walk, &part)) > 0) {
 		error = 0;
-		if (part.state != 'r')
+		if (paging_out && part.state != 'r')
 			continue;
-		if (pagecache_stop_asked(stop)) {
+		if (pagecache_stop_asked(search->stop)) {
 			error = -EINTR;
 			break;
 		}
-		if (!found->sure && !is_ours(fd, found, part.at)) {
+		if (paging_out && !found->sure &&
+		    !is_ours(fd, found, part.at)) {
 			/* Locked, or mapped by two, or another file's. */
-			mappers->locked |= page_out(found, part.at,
-				part.at + 1) == -EINVAL;
+			mappers->locked |= advise(found, part.at, part.at + 1,
+				search->advice) == -EINVAL;
 			break;
 		}
 		found->sure = true;
-		if (page_out(found, part.at, part.end) == -EINVAL)
+		if (advise(found, part.at, part.end, search->advice) ==
+		    -EINVAL)
 			mappers->locked = true;
 	}
 	pagecache_walk_end(&walk);
 	return error;
 }
-
-struct search {
-	int fd;
-	const struct pagecache_range *range;
-	const struct pagecache_stop *stop;
-	struct pagecache_mappers *mappers;
-	dev_t device;
-	uint64_t inode;
-};
 
 /* Takes a line apart; false when it is not about our range of the file. */
 static bool read_line(const struct search *search, const char *line,
@@ -151,25 +159,23 @@ static int search_process(const struct search *search, const char *process)
 	while (!error && getline(&line, &capacity, maps) > 0) {
 		if (!read_line(search, line, &found))
 			continue;
-		search->mappers->found++;
 		if (found.process < 0)
 			found.process = (int)syscall(CALL_PIDFD_OPEN,
 				atoi(process), 0u);
 		if (found.process < 0)
 			break;
-		error = page_out_parts(search->fd, &found, search->stop,
-			search->mappers);
+		error = advise_parts(search, &found);
 	}
 	fclose(maps);
 	cleanup_close(&found.process);
 	return error;
 }
 
-int pagecache_mappers_page_out(int fd, const struct pagecache_range *range,
-			       const struct pagecache_stop *stop,
-			       struct pagecache_mappers *mappers)
+int pagecache_advise_mappers(int fd, const struct pagecache_range *range,
+			     int advice, const struct pagecache_stop *stop,
+			     struct pagecache_mappers *mappers)
 {
-	struct search search = { fd, range, stop, mappers, 0, 0 };
+	struct search search = { fd, range, advice, stop, mappers, 0, 0 };
 	struct dirent *entry;
 	struct stat status;
 	DIR *processes;

@@ -81,19 +81,19 @@ int pagecache_walk_next(struct pagecache_walk *walk,
 			struct pagecache_part *part);
 void pagecache_walk_end(struct pagecache_walk *walk);
 
-/* Who else has a file mapped: see pagecache_mappers.c. */
+/* What was learnt of the processes that map a file. */
 struct pagecache_mappers {
-	/* A page of the range is locked by one of them (mlock(2)). */
+	/* One of them has locked the range, or a part of it (mlock(2)). */
 	bool locked;
-	unsigned found;
 };
 
 /*
- * Has the processes that map the range let go of its clean pages, where one
- * process alone has them mapped. Finds nothing without CAP_SYS_NICE.
+ * Gives ADVICE_PAGEOUT, on clean pages, or ADVICE_COLD to the mappings that
+ * processes have of the range. It acts where one process alone has a page
+ * mapped, and with CAP_SYS_NICE; else it finds nothing. 0 or -errno.
  */
-int pagecache_mappers_page_out(int fd, const struct pagecache_range *range,
-			       const struct pagecache_stop *stop,
-			       struct pagecache_mappers *mappers);
+int pagecache_advise_mappers(int fd, const struct pagecache_range *range,
+			     int advice, const struct pagecache_stop *stop,
+			     struct pagecache_mappers *mappers);
 
 #endif

@@ -112,6 +112,8 @@ static void store_and_mountpoint_are_enough(void **state)
 	assert_int_equal(o->allow_other, tristate_unset);
 	assert_int_equal(o->data, data_auto);
 	assert_int_equal(o->threads, 0);
+	assert_int_equal(o->policy.set, 0);
+	assert_true(o->lock_limit == UINT64_MAX);
 	assert_true(o->attr_timeout == 1);
 	assert_true(o->entry_timeout == 1);
 	assert_true(o->negative_timeout == 1);
@@ -586,7 +588,10 @@ static void the_help_has_every_option(void **state)
 		"--help", "--version", "data=auto|kernel|daemon", "threads=N",
 		"attr_timeout=", "entry_timeout=", "negative_timeout=",
 		"[no]allow_other", "[no]allow_root", "[no]auto_unmount",
-		"[no]cross_mounts", "log=stderr|syslog|FILE", "fsname=",
+		"advise=LIST", "sync=LIST", "map=shared",
+		"lock=off|on|onfault", "grow=LIST", "append=off|on",
+		"lock-limit=SIZE", "[no]cross_mounts",
+		"log=stderr|syslog|FILE", "fsname=",
 		"default_permissions", "remount", "rw|ro", "nosuid|suid",
 		"nodev|dev", "exec|noexec", "async|sync", "dirsync",
 		"relatime|norelatime", "atime|noatime", "diratime|nodiratime",
