@@ -146,7 +146,7 @@ static int serve(struct daemon *daemon, struct filesystem *fs, char *error)
 		.late_flags = options->late_flags ? options->mount_flags : 0,
 		.threads = options->threads ? options->threads :
 					      THREADS_DEFAULT,
-		/* A file's own policy may ask for it in spite of data=daemon. */
+		/* Under data=daemon too: a file's policy may ask for it. */
 		.passthrough = true,
 		.passthrough_required = options->data == data_kernel,
 		.count_requests = options->debug,

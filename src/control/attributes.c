@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -72,25 +73,33 @@ bool attributes_may_wait(const char *name)
 			     strcmp(attribute->name, "lock") == 0);
 }
 
-/* Of what the log calls a file: its path in the store, as far as known. */
-static void log_refusal(const struct attributes_request *request,
-			const char *value, size_t size, const char *reason)
+/* error names the attribute, without the prefix, and the value. */
+static void log_error_of(const struct attributes_request *request,
+			 const char *error)
 {
+	/* What the log calls a file is its path in the store. */
 	struct inode_path link = inode_path_of(request->inode->fd);
-	char line[ERROR_MAX];
+	char line[4096 + ERROR_MAX];
 	char path[4096];
-	char text[128];
 	ssize_t n = readlink(link.text, path, sizeof(path) - 1);
 
 	path[n > 0 ? n : 0] = '\0';
-	if (size >= sizeof(text))
-		size = sizeof(text) - 1;
-	memcpy(text, value, size);
-	text[size] = '\0';
-	line_fail(line, sizeof(line), EINVAL, "%s: %s=%s: %s", path,
-		  request->name, text, reason);
+	line_fail(line, sizeof(line), EINVAL, "%s: " ATTRIBUTE_PREFIX "%s",
+		  path, error);
 	log_warning("%s", line);
 	counter_add(&request->fs->counters.refused, 1);
+}
+
+static void log_refusal(const struct attributes_request *request,
+			const char *value, size_t size, const char *reason)
+{
+	char error[ERROR_MAX];
+
+	if (size > 128)
+		size = 128;
+	snprintf(error, sizeof(error), "%s=%.*s: %s",
+		 request->name + PREFIX_LENGTH, (int)size, value, reason);
+	log_error_of(request, error);
 }
 
 /* ---- reading ----------------------------------------------------------- */
@@ -289,7 +298,7 @@ static int set_policy(const struct attributes_request *request,
 	struct policy before = own;
 	r = policy_parse(&own, name, value, length, error, sizeof(error));
 	if (r < 0) {
-		log_refusal(request, value, length, error);
+		log_error_of(request, error);
 		return r;
 	}
 	r = check_effect(request, name, &own, &reason);

@@ -506,14 +506,15 @@ void file_close(struct filesystem *fs, struct file_handle_state *handle)
 	last = file->opens == 0;
 	if (last) {
 		file_sync_closing_locked(file);
-		trim(file);
-		file_follow_hold(file);
 		node->file = NULL;
 		node->stamp = 0;
 		if (file->path == data_path_kernel)
 			backing_close(fs->passthrough_device,
 				      file->backing_id);
-		else if (fstat(file->fd, &st) == 0)
+		trim(file);
+		file_follow_hold(file);
+		if (file->path == data_path_daemon &&
+		    fstat(file->fd, &st) == 0)
 			node->stamp = stamp_of(&st);
 	}
 	lock_drop(&node->lock, lock_rank_node);

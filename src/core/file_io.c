@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Reading and writing on the daemon path. Within the file's size bytes are
- * copied into the mapping. What extends the file goes through pwrite(2), which allocates
- * and moves the size as one, so a full store is an error and never a size
- * without data; it is the same page cache, so the mapping sees it. A copy
- * that faults (a hole in a full store, a truncated file, a broken device) is
- * repeated with pwrite to learn the errno. A copy doesn't move mtime unless
- * the page was clean, so that is done here, once per tick of the clock that
- * the kernel takes its file times from.
+ * copied into the mapping. What extends the file goes through pwrite(2),
+ * which allocates and moves the size as one, so a full store is an error and
+ * never a size without data; it is the same page cache, so the mapping sees
+ * it. A copy that faults (a hole in a full store, a truncated file, a broken
+ * device) is repeated with pwrite to learn the errno. A copy doesn't move
+ * mtime unless the page was clean, so that is done here, once per tick of the
+ * clock that the kernel takes its file times from.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -327,7 +327,8 @@ static int64_t run_sync(struct sync_item *item)
 	bool unseen = is_written_unseen(file) && !file->closed;
 
 	if (file->path == data_path_daemon && unseen)
-		filesystem_write_back_clients(file->fs, now - policy->every / 8);
+		filesystem_write_back_clients(file->fs,
+					      now - policy->every / 8);
 	if (unseen && policy->dirty > 0 && file->path == data_path_kernel)
 		return look_at_amount(file, policy, now);
 	if (may_be_dirty(file))
@@ -377,12 +378,14 @@ static void schedule_last(struct file *file, int64_t due)
 	lock_drop(&file->node->lock, lock_rank_node);
 }
 
+/*
+ * By a thread of the scheduler: the item may run just now and wait for
+ * requests that this thread is to serve.
+ */
 static void unschedule(struct file *file)
 {
-	if (!atomic_exchange(&file->scheduled, false))
-		return;
-	sync_item_forget(file->fs->scheduler, &file->sync);
-	file_release(file);
+	if (atomic_exchange(&file->scheduled, false))
+		scheduler_want(file->fs->scheduler, &file->reap, SYNC_AT_ONCE);
 }
 
 void file_sync_closed(struct file *file)
@@ -398,7 +401,8 @@ void file_sync_closed(struct file *file)
 		return;
 	}
 	due = clock_now() + policy->every;
-	if (policy->close && (policy->every == 0 || policy->every > CLOSE_DELAY))
+	if (policy->close &&
+	    (policy->every == 0 || policy->every > CLOSE_DELAY))
 		due = clock_now() + CLOSE_DELAY;
 	file->dirty = true;
 	file->written_at = clock_coarse();
@@ -454,7 +458,8 @@ static void group_done(struct group_waiter *waiter, int result)
 	free(grouped);
 }
 
-static bool join_group(struct file_handle_state *handle, int64_t delay,
+static bool join_group(struct file_handle_state *handle, bool data_only,
+		       int64_t delay,
 		       void (*done)(void *context, int result), void *context)
 {
 	struct file *file = handle->file;
@@ -466,6 +471,7 @@ static bool join_group(struct file_handle_state *handle, int64_t delay,
 	*grouped = (struct grouped){
 		.waiter.done = group_done,
 		.waiter.fd = file->fd,
+		.waiter.whole = !data_only,
 		.handle = handle,
 		.done = done,
 		.context = context,
@@ -492,7 +498,7 @@ int file_fsync(struct file_handle_state *handle, bool data_only,
 		return told(handle, 0);
 	}
 	if (policy->fsync == policy_fsync_group &&
-	    join_group(handle, policy->group, done, context)) {
+	    join_group(handle, data_only, policy->group, done, context)) {
 		counter_add(&counters->fsync_grouped, 1);
 		return FILE_WAITS;
 	}

@@ -65,7 +65,8 @@ void policy_store_init(struct policy_store *policies)
 void policy_store_fini(struct policy_store *policies)
 {
 	while (policies->entries) {
-		struct remembered *entry = *(struct remembered **)policies->entries;
+		struct remembered **top = policies->entries;
+		struct remembered *entry = *top;
 
 		tdelete(entry, &policies->entries, compare_ids);
 		free(entry);

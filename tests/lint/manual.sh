@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The manual pages say what the program does: each option that --help lists is
-# there, and none that it does not list.
+# there, and none that it does not list; and so for the attributes and counters
+# of the lists that the code is made from.
 
 cd "$(dirname "$0")/../.." || exit 1
 . tests/lib/tap.sh
@@ -67,6 +68,98 @@ the_manual_invents_no_option() {
 	return "$bad"
 }
 
+ATTRIBUTES=docs/man/msyncfs-xattr.7.scd
+
+# NAME KIND VALUES of each attribute, as the compiler sees the list.
+attributes() {
+	printf '%s\n' '#include "control/attribute_list.h"' \
+		'#define LINE(name, kind, where, values, help) ; name kind values' \
+		'ATTRIBUTE_LIST(LINE)' |
+		"${CC:-cc}" -E -P -Isrc -x c - | tr '\n' ' ' | tr ';' '\n' |
+		sed -nE 's/" +"//g; s/^ *"([^"]*)" ([a-z]+) "([^"]*)".*/\1 \2 \3/p'
+}
+
+# The part of the page under "## NAME", without its heading.
+section() {
+	awk -v heading="## $1" '
+		/^#/ { inside = $0 == heading; next }
+		inside' "$ATTRIBUTES"
+}
+
+# Each under the heading of its kind: "advise POLICIES".
+documented_attributes() {
+	awk '
+		/^# / { kind = $2 }
+		/^## / && kind ~ /^(POLICIES|ACTIONS|STATUSES)$/ {
+			print $2, kind
+		}' "$ATTRIBUTES" | sort
+}
+
+every_attribute_is_documented_and_none_is_invented() {
+	[[ $(attributes | wc -l) -gt 10 ]] || {
+		echo "only $(attributes | wc -l) attributes in the list"
+		return 1
+	}
+	diff <(attributes | awk '
+		BEGIN {
+			heading["policy"] = "POLICIES"
+			heading["action"] = "ACTIONS"
+			heading["status"] = "STATUSES"
+		}
+		{ print $1, heading[$2] }' | sort) <(documented_attributes)
+}
+
+# The words that can be set stand in bold in the attribute's section.
+every_value_of_an_attribute_is_documented() {
+	local name kind values word bad=0 count=0
+	while read -r name kind values; do
+		[[ $kind != status ]] || continue
+		while read -r word; do
+			count=$((count + 1))
+			section "$name" |
+				grep -qE "\*([a-z]+=)?${word}[*=:]" || {
+				echo "$ATTRIBUTES: $name lacks $word"
+				bad=1
+			}
+		done < <(grep -oE '[a-z][a-z-]+' <<<"$values")
+	done < <(attributes)
+	[[ $count -gt 30 ]] || {
+		echo "only $count values found in the list"
+		return 1
+	}
+	return "$bad"
+}
+
+every_attribute_has_an_example() {
+	local name rest bad=0
+	while read -r name rest; do
+		section "$name" | awk '/^```/ { inside = !inside } inside' |
+			grep -q "user\.msyncfs\.$name " || {
+			echo "$ATTRIBUTES: $name has no example"
+			bad=1
+		}
+	done < <(attributes)
+	return "$bad"
+}
+
+counters() {
+	printf '%s\n' '#include "core/counters.h"' \
+		'#define LINE(field, name, help) ; name' \
+		'COUNTER_LIST(LINE)' |
+		"${CC:-cc}" -E -P -Isrc -x c - | tr '\n' ' ' | tr ';' '\n' |
+		sed -nE 's/^ *"([a-z_.]+)" *$/\1/p' | sort
+}
+
+# They stand in a table: "[[ *opens.kernel*", "|  *opens.daemon*".
+every_counter_is_documented_and_none_is_invented() {
+	[[ $(counters | wc -l) -gt 5 ]] || {
+		echo "only $(counters | wc -l) counters in the list"
+		return 1
+	}
+	diff <(counters) <(section stats |
+		sed -nE 's/^(\[\[|\| ) \*([a-z_.]+)\*$/\2/p' | sort)
+}
+
 the_pages_are_valid() {
 	local page
 	for page in docs/man/*.scd; do
@@ -80,6 +173,13 @@ the_pages_are_valid() {
 t every_option_of_the_help_is_in_the_manual \
 	every_option_of_the_help_is_in_the_manual
 t the_manual_invents_no_option the_manual_invents_no_option
+t every_attribute_is_documented_and_none_is_invented \
+	every_attribute_is_documented_and_none_is_invented
+t every_value_of_an_attribute_is_documented \
+	every_value_of_an_attribute_is_documented
+t every_attribute_has_an_example every_attribute_has_an_example
+t every_counter_is_documented_and_none_is_invented \
+	every_counter_is_documented_and_none_is_invented
 if command -v scdoc >/dev/null; then
 	t the_pages_are_valid the_pages_are_valid
 else

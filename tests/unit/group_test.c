@@ -504,7 +504,7 @@ static void without_memory_each_is_flushed_alone(void **state)
 
 	(void)state;
 	if (SANITIZED)
-		skip_because("a sanitizer needs its memory");
+		skip_because("n/a: a sanitizer needs its memory");
 	visitors = calloc(FAR_TOO_MANY, sizeof(*visitors));
 	assert_non_null(visitors);
 	assert_int_equal(in_child(flush_without_memory, visitors), 0);

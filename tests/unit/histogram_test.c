@@ -32,7 +32,8 @@ static void small_values_are_exact(void **state)
 static void a_percentile_is_never_low_and_at_most_an_eighth_high(void **state)
 {
 	(void)state;
-	for (int64_t value = 1; value < INT64_C(1) << 40; value += value / 3 + 1) {
+	for (int64_t value = 1; value < INT64_C(1) << 40;
+	     value += value / 3 + 1) {
 		struct histogram *histogram = calloc(1, sizeof(*histogram));
 		int64_t at;
 

@@ -307,7 +307,7 @@ static void what_memory_is_missing_for_runs_at_once(void **state)
 
 	(void)state;
 	if (SANITIZED)
-		skip_because("a sanitizer needs its memory");
+		skip_because("n/a: a sanitizer needs its memory");
 	probes = calloc(FAR_TOO_MANY, sizeof(*probes));
 	assert_non_null(probes);
 	for (unsigned i = 0; i < FAR_TOO_MANY; i++)
@@ -346,7 +346,7 @@ static void without_a_thread_the_owner_does_the_work(void **state)
 
 	(void)state;
 	if (SANITIZED)
-		skip_because("a sanitizer needs its memory");
+		skip_because("n/a: a sanitizer needs its memory");
 	for (unsigned i = 0; i < 10; i++)
 		probe_init(&probes[i]);
 	assert_int_equal(in_child(run_without_threads, probes), 0);
