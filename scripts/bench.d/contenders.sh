@@ -6,6 +6,8 @@
 #	msyncfs		the daemon under test, mounted with data=$ROW_DATA
 #	bindfs		bindfs with its defaults
 #	store		the store directory itself
+#	strict group relaxed	the daemon with that sync policy
+#	eatmydata	the store directory; the programs run under eatmydata(1)
 #
 # All of them show the same store, $STORE. A daemon is kept in the foreground
 # as a child, so that its end can be waited for and its status seen.
@@ -14,22 +16,26 @@ declare -A DAEMON
 
 root_of() {
 	case $1 in
-	store) ROOT=$STORE ;;
+	store|eatmydata) ROOT=$STORE ;;
 	*) ROOT=$WORK/mnt.$1 ;;
 	esac
 }
 
 start_contender() {
-	local who=$1 tries
-	[[ $who == store ]] && return 0
+	local who=$1 tries options=data=$ROW_DATA,log=stderr
 	root_of "$who"
+	[[ $ROOT == "$STORE" ]] && return 0
 	mkdir -p "$ROOT"
 	case $who in
-	msyncfs)
-		"$MSYNCFS" -f -o "data=$ROW_DATA,log=stderr" \
-			"$STORE" "$ROOT" >"$WORK/log.$who" 2>&1 & ;;
+	strict|relaxed) options+=,sync=$who ;;
+	group) options+=,sync=fsync=group:5ms ;;
+	esac
+	case $who in
 	bindfs)
 		bindfs -f "$STORE" "$ROOT" >"$WORK/log.$who" 2>&1 & ;;
+	*)
+		"$MSYNCFS" -f -o "$options" \
+			"$STORE" "$ROOT" >"$WORK/log.$who" 2>&1 & ;;
 	esac
 	DAEMON[$who]=$!
 	for ((tries = 0; tries < 500; tries++)); do

@@ -5,9 +5,11 @@
 report_head() {
 	local -a head=(row against bar ratio min..max met
 		msyncfs against store)
-	local version
+	local version theirs=
 	version=$("$MSYNCFS" --version 2>/dev/null | head -n 1)
-	say "bench: ${version:-$MSYNCFS}, $(bindfs --version | head -n 1)," \
+	command -v bindfs >/dev/null && theirs=", $(bindfs --version |
+		head -n 1)"
+	say "bench: ${version:-$MSYNCFS}$theirs," \
 		"Linux $(uname -r), $(nproc) CPUs, $FS_TYPE," \
 		"${#ONLY[@]} rows, $ROUNDS rounds (3 times that for reads" \
 		"and writes)"
@@ -20,17 +22,18 @@ report_line() {
 		printf '| %s ' "$@"
 		printf '|\n'
 	else
-		printf '%-21s %-7s %4s %6s  %-12s %-4s %10s %10s %10s\n' "$@"
+		printf '%-28s %-9s %4s %6s  %-12s %-4s %10s %10s %10s\n' "$@"
 	fi
 }
 
-# Reads the seconds of the rounds; prints
-#	RATIO MIN MAX MET SPEED...
-# with a speed for each contender: operations or MiB per second for a row of
-# kind io, seconds for one of kind tree.
+# row_figures OURS THEIRS STORE BAR: the first three are columns (from 1; 0:
+# there is none) of the seconds of the rounds. Prints
+#	RATIO MIN MAX MET SPEED SPEED SPEED
+# with the speeds of these three: operations or MiB per second, seconds for a
+# row of kind tree. The bar "-" is always met.
 row_figures() {
-	awk -v bar="$BAR" -v kind="$KIND" -v block="${IO_BLOCK:-0}" \
-		-v ops="${IO_OPS:-0}" '
+	awk -v bar="$4" -v kind="$KIND" -v block="${IO_BLOCK:-0}" \
+		-v ops="${IO_OPS:-0}" -v columns="$1 $2 $3" '
 	function sort(a, n,   i, j, t) {
 		for (i = 2; i <= n; i++)
 			for (j = i; j > 1 && a[j - 1] > a[j]; j--) {
@@ -49,8 +52,11 @@ row_figures() {
 				ops * block / 1048576 / seconds)
 		return sprintf("%.0f/s", ops / seconds)
 	}
+	BEGIN {
+		split(columns, column)
+	}
 	{
-		ratio[NR] = $2 / $1
+		ratio[NR] = $column[2] / $column[1]
 		for (c = 1; c <= NF; c++)
 			took[c, NR] = $c
 	}
@@ -58,28 +64,54 @@ row_figures() {
 		middle = median(ratio, NR)
 		# The verdict is on what is printed, not on hidden digits.
 		shown = sprintf("%.2f", middle)
-		printf "%s %.2f %.2f %s", shown, ratio[1], ratio[NR],
-			(shown + 0 >= bar + 0) ? "yes" : "NO"
-		for (c = 1; c <= NF; c++) {
+		met = (shown + 0 >= bar + 0) ? "yes" : "NO"
+		if (bar == "-")
+			met = "-"
+		printf "%s %.2f %.2f %s", shown, ratio[1], ratio[NR], met
+		for (c = 1; c <= 3; c++) {
 			for (r = 1; r <= NR; r++)
-				one[r] = took[c, r]
-			printf " %s", speed(median(one, NR))
+				one[r] = took[column[c], r]
+			printf " %s", column[c] ? speed(median(one, NR)) : "-"
 		}
 		print ""
 	}' "$WORK/figures"
 }
 
-# Returns 1 if the bar was missed.
+# Prints the column of contender $1, 0 if it takes no part.
+column_of() {
+	local i
+	for ((i = 0; i < ${#CONTENDERS[@]}; i++)); do
+		[[ ${CONTENDERS[i]} == "$1" ]] && { echo $((i + 1)); return; }
+	done
+	echo 0
+}
+
+# One line for each of the row's comparisons. Returns 1 if a bar was missed.
 report_row() {
-	local ratio least most met ours theirs store
-	read -r ratio least most met ours theirs store < <(row_figures) ||
-		die "no figures for $1"
-	[[ ${CONTENDERS[1]} == store ]] && store=$theirs
-	report_line "$1" "${CONTENDERS[1]}" "$BAR" "$ratio" \
-		"$least..$most" "$met" "$ours" "$theirs" "$store"
-	[[ $met == yes ]]
+	local comparison ours theirs bar status=0 name
+	local ratio least most met our_speed their_speed store_speed
+	for comparison in "${COMPARISONS[@]}"; do
+		read -r ours theirs bar <<<"$comparison"
+		read -r ratio least most met our_speed their_speed \
+			store_speed < <(row_figures "$(column_of "$ours")" \
+			"$(column_of "$theirs")" "$(column_of store)" "$bar") ||
+			die "no figures for $1"
+		name=$1
+		[[ $ours == msyncfs ]] || name+=" $ours"
+		report_line "$name" "$theirs" "$bar" "$ratio" \
+			"$least..$most" "$met" "$our_speed" "$their_speed" \
+			"$store_speed"
+		[[ $met != NO ]] || status=1
+	done
+	return "$status"
 }
 
 report_failed() {
-	report_line "$1" "${CONTENDERS[1]}" "$BAR" - - none - - -
+	local comparison ours theirs bar name
+	for comparison in "${COMPARISONS[@]}"; do
+		read -r ours theirs bar <<<"$comparison"
+		name=$1
+		[[ $ours == msyncfs ]] || name+=" $ours"
+		report_line "$name" "$theirs" "$bar" - - none - - -
+	done
 }

@@ -3,19 +3,21 @@
 # rows: what is measured. Sourced by bench.
 #
 # A row of kind io is a loop of single reads or writes, timed by bench_io; a
-# row of kind tree is a command over many small files. describe_row sets
+# row of kind tree is a command over many small files; one of kind fsync is a
+# program that syncs all the time, see fsync.sh. describe_row sets
 #
-#	KIND		io or tree
-#	CONTENDERS	msyncfs, the one it is held against, others to look at
+#	KIND		io, tree or fsync
+#	CONTENDERS	who takes turns
 #	ROW_DATA	data path of msyncfs
-#	BAR		the least median ratio: time of the second contender /
-#			time of msyncfs
+#	COMPARISONS	for each line of the report "OURS THEIRS BAR", two
+#			contenders and the least median ratio of their times,
+#			THEIRS / OURS, or "-"
 #	IO_ACTION IO_BLOCK IO_OPS IO_ORDER	for kind io, as bench_io's
 #
 # and between begin_row and end_row each call of `turn WHO` sets TOOK, the
 # seconds that it took.
 
-ROWS=(
+IO_ROWS=(
 	kernel-write-4k-seq
 	kernel-write-4k-rand
 	kernel-read-4k-seq
@@ -30,14 +32,26 @@ ROWS=(
 	read-tree
 	rm-tree
 )
+ROWS=("${IO_ROWS[@]}" "${FSYNC_ROWS[@]}" "${FSYNC_ROWS[@]/#/slow-}")
 
 TREE_DIRECTORIES=40
 TREE_FILES_EACH=100
 TREE_FILE_BYTES=6144
 
 describe_row() {
+	ROW=$1
+	TURN=0
+	if is_fsync_row "$1"; then
+		describe_fsync_row "$1"
+	else
+		describe_io_row "$1"
+	fi
+}
+
+describe_io_row() {
+	local bar=0.95
 	IO_ACTION= IO_BLOCK= IO_OPS= IO_ORDER=seq
-	KIND=io BAR=0.95 ROW_DATA=kernel
+	KIND=io ROW_DATA=kernel STORE=$FAST_STORE
 	CONTENDERS=(msyncfs store)
 	case $1 in
 	*-write-4k-*) IO_BLOCK=4096 IO_OPS=131072 ;;
@@ -52,23 +66,23 @@ describe_row() {
 		CONTENDERS=(msyncfs bindfs store) ;;
 	esac
 	case $1 in
-	daemon-write-*) BAR=3 IO_OPS=32768 ;;
+	daemon-write-*) bar=3 IO_OPS=32768 ;;
 	# Each page once: more would find it in FUSE's page cache.
-	daemon-read-*) BAR=1.2 IO_ACTION=coldread IO_OPS=$((FILE_MIB * 256)) ;;
-	untar) BAR=2.5 ;;
-	rm-tree|read-tree|git-clone) BAR=1.5 ;;
+	daemon-read-*) bar=1.2 IO_ACTION=coldread IO_OPS=$((FILE_MIB * 256)) ;;
+	untar) bar=2.5 ;;
+	rm-tree|read-tree|git-clone) bar=1.5 ;;
 	esac
 	case $1 in
 	untar|rm-tree|read-tree|git-clone)
 		KIND=tree ROW_DATA=$DATA
 		CONTENDERS=(msyncfs bindfs store) ;;
 	esac
-	ROW=$1
-	TURN=0
+	COMPARISONS=("msyncfs ${CONTENDERS[1]} $bar")
 }
 
 begin_row() {
 	local who
+	[[ $KIND != fsync ]] || { begin_fsync_row; return; }
 	case $ROW in
 	untar|rm-tree|read-tree) make_archive || return 1 ;;
 	git-clone) make_repository || return 1 ;;
@@ -108,9 +122,10 @@ make_trees() {
 
 end_row() {
 	local who
-	if [[ $KIND == io ]]; then
-		check_data_path || return 1
-	fi
+	case $KIND in
+	io) check_data_path || return 1 ;;
+	fsync) end_fsync_row || return 1 ;;
+	esac
 	for who in "${CONTENDERS[@]}"; do
 		stop_contender "$who" || return 1
 	done
@@ -128,6 +143,7 @@ turn() {
 	local who=$1
 	root_of "$who"
 	((++TURN))
+	[[ $KIND != fsync ]] || { turn_fsync "$who"; return; }
 	case $ROW in
 	untar) turn_untar ;;
 	rm-tree) turn_rm "$who" ;;

@@ -95,14 +95,16 @@ is_debian() {
 }
 
 build_packages=(gcc libc6-dev pkg-config\|pkgconf meson ninja-build fuse3
-	libfuse3-dev liburcu-dev libxxhash-dev scdoc)
+	libfuse3-dev liburcu-dev libxxhash-dev libjansson-dev libncurses-dev
+	scdoc)
 
 install_build_needs() {
 	if is_debian; then
 		install_packages "${build_packages[@]}" "$@"
 	else
 		need_commands "the build" cc pkg-config meson ninja fusermount3
-		need_libraries fuse3 liburcu liburcu-cds libxxhash
+		need_libraries fuse3 liburcu liburcu-cds libxxhash jansson \
+			ncursesw
 	fi
 }
 

@@ -216,16 +216,33 @@ static int advise_cold(struct target *target)
 			      &target->stop);
 }
 
+/* Is the file advised to have huge pages, open or not? */
+static bool wants_huge(const struct target *target)
+{
+	const struct attributes_request *request = target->request;
+	struct policy own, policy;
+	struct store_id id;
+
+	if (target->file)
+		return target->file->mapping.huge == MADV_HUGEPAGE;
+	node_id(request->node, &id);
+	policy_store_load(&request->fs->policies, &id, request->inode, &own,
+			  NULL);
+	policy_merge(&policy, &own, &request->fs->settings.policy);
+	return policy.huge == policy_hugepage;
+}
+
 static int advise_populate_read(struct target *target)
 {
 	return pagecache_populate(target->fd, target->offset, target->length,
-				  &target->stop);
+				  wants_huge(target), &target->stop);
 }
 
 static int advise_populate_write(struct target *target)
 {
 	int r = pagecache_populate_write(target->fd, target->offset,
-					 target->length, &target->stop);
+					 target->length, wants_huge(target),
+					 &target->stop);
 
 	if (target->file)
 		file_data_changed(target->file);

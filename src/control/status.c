@@ -125,6 +125,10 @@ static void put_notes(FILE *out, struct file *file,
 	if (file && file->lock_error)
 		fprintf(out, "note=lock does not act: %s\n",
 			strerror(file->lock_error));
+	if (policy->lock == policy_lock_onfault)
+		fprintf(out, "note=lock=onfault holds what was in memory when "
+			     "it was set, and what came in until a last "
+			     "close\n");
 	if (!file)
 		return;
 	if (reason && file->path == data_path_kernel)

@@ -22,6 +22,8 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
+#define SEQUENTIAL_AHEAD ((off_t)256 << 10)
+
 /* Lets the store move atime: by a read of one byte, without O_NOATIME. */
 static void allow_access(struct file *file, off_t offset)
 {
@@ -30,6 +32,10 @@ static void allow_access(struct file *file, off_t offset)
 
 	if (atomic_exchange(&file->access_second, second) == second)
 		return;
+	/* This byte must not be all that is read for who reads on. */
+	if (file->pattern == policy_sequential)
+		posix_fadvise(file->fd, offset, SEQUENTIAL_AHEAD,
+			      POSIX_FADV_WILLNEED);
 	owned_fd fd = store_reopen(file->fd, O_RDONLY);
 	if (fd >= 0 && pread(fd, &byte, 1, offset) < 0)
 		log_debug("access time not moved: %s", strerror(errno));

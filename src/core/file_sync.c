@@ -242,13 +242,13 @@ static void schedule(struct file *file, int64_t due)
 static void schedule_look(struct file *file, const struct policy *policy,
 			  int64_t now)
 {
-	if (policy->every > 0) {
-		file->every_due = now + period(file, policy);
-		schedule(file, policy->dirty ? now + LOOK_BUSY :
-					       file->every_due);
-	} else if (policy->dirty > 0) {
+	bool by_amount = policy->dirty > 0 && file->path == data_path_kernel;
+
+	file->every_due = now + period(file, policy);
+	if (by_amount)
 		schedule(file, now + LOOK_BUSY);
-	}
+	else if (policy->every > 0)
+		schedule(file, file->every_due);
 }
 
 void file_track(struct file *file, bool writer)

@@ -45,7 +45,7 @@ struct mapping {
 	struct region *region;
 	/* madvise(2)'s numbers, applied whenever a region is made; 0: none. */
 	int pattern; /* MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL */
-	int huge; /* MADV_HUGEPAGE, MADV_NOHUGEPAGE */
+	_Atomic int huge; /* MADV_HUGEPAGE, MADV_NOHUGEPAGE */
 	int dump; /* MADV_DONTDUMP, MADV_DODUMP */
 };
 

@@ -43,7 +43,8 @@ struct node {
 	unsigned path_users;
 	bool path_pinned; /* can't be found again: kept until forgotten */
 	uint64_t stamp; /* contents at the last close; 0: not known */
-	_Atomic int pending_error; /* of a sync after the last close: errno or 0 */
+	/* Of a sync after the last close: errno or 0. */
+	_Atomic int pending_error;
 	bool policies_known; /* of a directory */
 	struct policy *policies; /* its own, NULL: none are set */
 	struct node *parent; /* where to find it again without handles, */

@@ -304,7 +304,9 @@ int policy_store_remove(struct policy_store *policies,
 	bool had = unremember(policies, id, name);
 	int r = inode_removexattr(inode, attribute.text);
 
-	return had && (r == -ENODATA || r == -EOPNOTSUPP) ? 0 : r;
+	if (r == -EOPNOTSUPP)
+		r = -ENODATA;
+	return had && r == -ENODATA ? 0 : r;
 }
 
 void policy_store_inherit(struct policy_store *policies,

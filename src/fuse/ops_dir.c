@@ -140,6 +140,7 @@ static void op_fsyncdir(fuse_req_t req, fuse_ino_t number, int data_only,
 		reply_status(req, 0);
 		return;
 	}
+	counter_add(&fs->counters.fsync_honored, 1);
 	r = data_only ? fdatasync(fd) : fsync(fd);
 	reply_status(req, r < 0 ? -errno : 0);
 }

@@ -301,6 +301,27 @@ static int advise_view(char *view, size_t length, int advice)
 	return 0;
 }
 
+/* In huge pages, if the mapping and the file system can. */
+static void want_huge(char *view, size_t length)
+{
+	(void)madvise(view, length, MADV_HUGEPAGE);
+}
+
+static int populate_huge_piece(int fd, off_t at, size_t length)
+{
+	char *view = pagecache_view(fd, at, length, PROT_READ);
+	int error;
+
+	if (!view)
+		return read_through(fd, at, length);
+	want_huge(view, length);
+	error = advise_view(view, length, ADVICE_POPULATE_READ);
+	munmap(view, length);
+	if (error == -EINVAL || error == -EFAULT || error == -EHWPOISON)
+		return read_through(fd, at, length);
+	return error;
+}
+
 static int populate_piece(int fd, off_t at, size_t length)
 {
 	char *view = pagecache_view(fd, at, length, PROT_READ);
@@ -317,7 +338,7 @@ static int populate_piece(int fd, off_t at, size_t length)
 	return error;
 }
 
-int pagecache_populate(int fd, off_t offset, off_t length,
+int pagecache_populate(int fd, off_t offset, off_t length, bool huge,
 		       const struct pagecache_stop *stop)
 {
 	struct pagecache_range range;
@@ -325,6 +346,9 @@ int pagecache_populate(int fd, off_t offset, off_t length,
 
 	if (error)
 		return error;
+	if (huge)
+		return pagecache_each(fd, &range, PAGECACHE_PIECE, stop,
+			populate_huge_piece);
 	return pagecache_each(fd, &range, LOAD_STEP, stop, populate_piece);
 }
 
@@ -359,13 +383,15 @@ static bool has_become_shorter(int fd, off_t at, size_t length)
 		status.st_size <= at + (off_t)length - page;
 }
 
-static int populate_write_piece(int fd, off_t at, size_t length)
+static int populate_write_view(int fd, off_t at, size_t length, bool huge)
 {
 	char *view = pagecache_view(fd, at, length, PROT_READ | PROT_WRITE);
 	int error;
 
 	if (!view)
 		return -errno;
+	if (huge)
+		want_huge(view, length);
 	error = advise_view(view, length, ADVICE_POPULATE_WRITE);
 	if (error == -EFAULT) {
 		error = allocate(fd, at, length);
@@ -383,7 +409,17 @@ static int populate_write_piece(int fd, off_t at, size_t length)
 	return error == -EHWPOISON ? -EIO : error;
 }
 
-int pagecache_populate_write(int fd, off_t offset, off_t length,
+static int populate_write_piece(int fd, off_t at, size_t length)
+{
+	return populate_write_view(fd, at, length, false);
+}
+
+static int populate_write_huge_piece(int fd, off_t at, size_t length)
+{
+	return populate_write_view(fd, at, length, true);
+}
+
+int pagecache_populate_write(int fd, off_t offset, off_t length, bool huge,
 			     const struct pagecache_stop *stop)
 {
 	struct pagecache_range range;
@@ -392,7 +428,7 @@ int pagecache_populate_write(int fd, off_t offset, off_t length,
 	if (error)
 		return error;
 	return pagecache_each(fd, &range, PAGECACHE_PIECE, stop,
-		populate_write_piece);
+		huge ? populate_write_huge_piece : populate_write_piece);
 }
 
 /*

@@ -53,15 +53,18 @@ ssize_t pagecache_map(int fd, char *text, size_t size);
 int pagecache_load(int fd, off_t offset, off_t length,
 		   const struct pagecache_stop *stop);
 
-/* Returns when the range is in memory (MADV_POPULATE_READ). 0 or -errno. */
-int pagecache_populate(int fd, off_t offset, off_t length,
+/*
+ * Returns when the range is in memory (MADV_POPULATE_READ). huge: in huge
+ * pages where the store has them (MADV_HUGEPAGE). 0 or -errno.
+ */
+int pagecache_populate(int fd, off_t offset, off_t length, bool huge,
 		       const struct pagecache_stop *stop);
 
 /*
  * Makes the range ready to be written (MADV_POPULATE_WRITE): holes are
  * allocated. fd is O_RDWR. -ENOSPC when the store is full.
  */
-int pagecache_populate_write(int fd, off_t offset, off_t length,
+int pagecache_populate_write(int fd, off_t offset, off_t length, bool huge,
 			     const struct pagecache_stop *stop);
 
 /*

@@ -5,7 +5,8 @@
  *
  * A call is named by the function, the FUSE request that the daemon serves
  * with it (FAULT_MAIN: the main thread, at start and end) and its number
- * among those.
+ * among those. Threads that serve no request but sync or load for later are
+ * FAULT_BACKGROUND.
  */
 #ifndef MSYNCFS_TESTS_FAULT_CONTROL_H
 #define MSYNCFS_TESTS_FAULT_CONTROL_H
@@ -34,6 +35,11 @@
 	X(fsync, EIO, ENOSPC, 0)                    \
 	X(fdatasync, EIO, ENOSPC, 0)                \
 	X(syncfs, EIO, ENOSPC, 0)                   \
+	X(sync_file_range, EIO, ENOSPC, 0)          \
+	X(msync, EIO, ENOSPC, 0)                    \
+	X(cachestat, EIO, EOPNOTSUPP, 0)            \
+	X(posix_fadvise, EIO, EINVAL, 0)            \
+	X(lease, EAGAIN, ENOMEM, EINVAL)            \
 	X(getxattr, EIO, ENOMEM, 0)                 \
 	X(setxattr, ENOSPC, EIO, 0)                 \
 	X(listxattr, EIO, ENOMEM, 0)                \
@@ -59,6 +65,12 @@
 	X(ioctl, EIO, ENOTTY, 0)                    \
 	X(mmap_file, ENOMEM, ENODEV, EACCES)        \
 	X(mmap_memory, ENOMEM, 0, 0)                \
+	X(mremap, ENOMEM, EAGAIN, 0)                \
+	X(madvise, EIO, ENOMEM, EFAULT)             \
+	X(mincore, EAGAIN, ENOMEM, 0)               \
+	X(mlock2, ENOMEM, EAGAIN, 0)                \
+	X(memfd_create, EMFILE, ENOMEM, 0)          \
+	X(pthread_create, EAGAIN, 0, 0)             \
 	X(malloc, ENOMEM, 0, 0)                     \
 	X(calloc, ENOMEM, 0, 0)
 
@@ -71,6 +83,7 @@ enum fault_function {
 
 #define FAULT_OPCODES 64
 #define FAULT_MAIN 0
+#define FAULT_BACKGROUND 63
 #define FAULT_TRACE_MAX 16384
 
 struct fault_call {
@@ -97,6 +110,7 @@ struct fault_control {
 
 	/* What the daemon holds now. */
 	_Atomic int64_t busy; /* requests being served */
+	_Atomic int64_t background_busy; /* threads */
 	_Atomic int64_t blocks; /* of the heap */
 	_Atomic int64_t mappings; /* of files */
 	_Atomic int64_t backings; /* registered for the kernel path */

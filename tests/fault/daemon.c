@@ -97,7 +97,8 @@ static void sleep_us(long us)
 void wait_until_idle(void)
 {
 	for (unsigned i = 0; i < 50000; i++) {
-		if (number_waiting() == 0 && control->busy == 0)
+		if (number_waiting() == 0 && control->busy == 0 &&
+		    control->background_busy == 0)
 			return;
 		expect_daemon();
 		sleep_us(200);

@@ -26,6 +26,11 @@ enum step_flags {
 	step_attributes = 4, /* what it asks for are extended attributes */
 	step_setuid = 16, /* it clears setuid and setgid */
 	step_partial = 8, /* when it fails, any part may have happened */
+	step_policy = 32, /* what the store doesn't keep is kept in memory */
+	step_by_time = 64, /* how often it calls depends on time */
+	step_advice = 128, /* it advises, at once or later */
+	step_durable = 256, /* it syncs, perhaps in the background */
+	step_status = 512, /* it tells what can be found out */
 };
 
 struct step {
@@ -40,8 +45,8 @@ struct step {
 	unsigned flags;
 };
 
-extern const struct step steps[];
-extern const unsigned step_count;
+/* NULL after the last. */
+const struct step *step_number(unsigned number);
 
 /* Set when a write of act() ended early, which is one way to tell. */
 extern bool wrote_less;
@@ -52,6 +57,8 @@ extern bool wrote_less;
  * with errno, when something can't be read.
  */
 char *tree_text(int directory);
+/* Do two such texts differ in attributes user.msyncfs. only, if at all? */
+bool tree_same_but_policies(const char *one, const char *other);
 /* Removes all that is in it. 0 or -errno of the first failure. */
 int tree_clear(int directory);
 

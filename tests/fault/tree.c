@@ -155,6 +155,28 @@ char *tree_text(int directory)
 	return NULL;
 }
 
+/* Behind the policies, if any are next. */
+static const char *after_policies(const char *text)
+{
+	static const char prefix[] = " user.msyncfs.";
+
+	while (strncmp(text, prefix, sizeof(prefix) - 1) == 0)
+		text += 1 + strcspn(text + 1, " \n");
+	return text;
+}
+
+bool tree_same_but_policies(const char *one, const char *other)
+{
+	for (;; one++, other++) {
+		one = after_policies(one);
+		other = after_policies(other);
+		if (*one != *other)
+			return false;
+		if (*one == '\0')
+			return true;
+	}
+}
+
 int tree_clear(int directory)
 {
 	char **names;

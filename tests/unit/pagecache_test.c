@@ -79,8 +79,8 @@ static void an_empty_file_has_nothing_to_do(void **state)
 	assert_int_equal(count(fd, 0, 0).pages, 0);
 	assert_int_equal(pagecache_map(fd, text, sizeof(text)), 0);
 	assert_int_equal(pagecache_load(fd, 0, 0, NULL), 0);
-	assert_int_equal(pagecache_populate(fd, 0, 0, NULL), 0);
-	assert_int_equal(pagecache_populate_write(fd, 0, 0, NULL), 0);
+	assert_int_equal(pagecache_populate(fd, 0, 0, false, NULL), 0);
+	assert_int_equal(pagecache_populate_write(fd, 0, 0, false, NULL), 0);
 	assert_int_equal(pagecache_cool(fd, 0, 0, NULL), 0);
 	assert_int_equal(pagecache_start_writeback(fd, 0, 0), 0);
 	assert_int_equal(pagecache_sync_range(fd, 0, 0), 0);
@@ -253,11 +253,11 @@ static void populating_brings_in_the_range_and_no_more(void **state)
 	need_disk(*state);
 	fd = make_pages(*state, "file", 1024);
 	forget_pages(fd);
-	assert_int_equal(pagecache_populate(fd, 600 * PAGE, 300 * PAGE, NULL),
-		0);
+	assert_int_equal(pagecache_populate(fd, 600 * PAGE, 300 * PAGE, false,
+		NULL), 0);
 	assert_int_equal(resident(fd, 600, 300), 300);
 	assert_int_equal(resident(fd, 0, 0), 300);
-	assert_int_equal(pagecache_populate(fd, 0, 0, NULL), 0);
+	assert_int_equal(pagecache_populate(fd, 0, 0, false, NULL), 0);
 	assert_int_equal(resident(fd, 0, 0), 1024);
 	assert_true(pages_are_whole(fd, 1024));
 }
@@ -273,8 +273,8 @@ static void ranges_past_four_gigabytes_act_on_their_pages(void **state)
 	for (off_t page = first; page < first + 32; page++)
 		write_page(fd, page);
 	forget_pages(fd);
-	assert_int_equal(pagecache_populate(fd, first * PAGE, 2 * PAGE, NULL),
-		0);
+	assert_int_equal(pagecache_populate(fd, first * PAGE, 2 * PAGE, false,
+		NULL), 0);
 	assert_int_equal(resident(fd, first, 2), 2);
 	assert_int_equal(pagecache_load(fd, (first + 8) * PAGE, 3 * PAGE,
 		NULL), 0);
@@ -300,7 +300,7 @@ static void work_stops_when_it_is_asked_to(void **state)
 	need_disk(*state);
 	fd = make_pages(*state, "file", pages);
 	forget_pages(fd);
-	assert_int_equal(pagecache_populate(fd, 0, 0, &stop), -EINTR);
+	assert_int_equal(pagecache_populate(fd, 0, 0, false, &stop), -EINTR);
 	assert_true(resident(fd, 0, 0) > 0);
 	assert_true(resident(fd, 0, 0) < pages);
 	times = 2;
@@ -322,7 +322,7 @@ static void holes_are_made_ready_to_be_written(void **state)
 	fd = make_pages(*state, "file", 0);
 	assert_int_equal(ftruncate(fd, 64 * PAGE), 0);
 	assert_int_equal(pagecache_populate_write(fd, 16 * PAGE, 32 * PAGE,
-		NULL), 0);
+		false, NULL), 0);
 	assert_int_equal(resident(fd, 16, 32), 32);
 	assert_int_equal(fsync(fd), 0);
 	assert_int_equal(fstat(fd, &status), 0);
@@ -345,8 +345,8 @@ static int fill_a_small_store(void *argument)
 	strcat(path, "/f");
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	expect(fd >= 0 && ftruncate(fd, 2 << 20) == 0);
-	expect(pagecache_populate_write(fd, 0, 512 << 10, NULL) == 0);
-	expect(pagecache_populate_write(fd, 0, 0, NULL) == -ENOSPC);
+	expect(pagecache_populate_write(fd, 0, 512 << 10, false, NULL) == 0);
+	expect(pagecache_populate_write(fd, 0, 0, false, NULL) == -ENOSPC);
 	return 0;
 }
 

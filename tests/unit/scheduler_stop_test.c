@@ -114,6 +114,8 @@ static _Atomic unsigned freed;
 
 static int64_t run_and_free(struct sync_item *item)
 {
+	/* Who looks at it again is to notice. */
+	memset(item, 0xff, sizeof(*item));
 	free(item);
 	freed++;
 	return clock_now();
@@ -137,6 +139,29 @@ static void an_item_for_once_may_free_itself(void **state)
 	}
 	await(freed == count);
 	end();
+}
+
+static void it_is_gone_from_the_inbox_as_well(void **state)
+{
+	struct sync_item *item = malloc(sizeof(*item));
+	struct probe probe;
+
+	(void)state;
+	assert_non_null(item);
+	start(WORKERS);
+	freed = 0;
+	probe_init(&probe);
+	want(&probe, HOUR);
+	take_a_moment();
+	sync_item_init(item, run_and_free);
+	item->once = true;
+	/* Later than what the owner sleeps for: it stays in the inbox. */
+	scheduler_want(scheduler, item, clock_now() + 2 * HOUR);
+	scheduler_want(scheduler, item, SYNC_AT_ONCE);
+	await(freed == 1);
+	assert_int_equal(look().waiting, 1);
+	end();
+	assert_int_equal(freed, 1);
 }
 
 /* ---- stopping ----------------------------------------------------------- */
@@ -384,6 +409,7 @@ int main(void)
 		cmocka_unit_test(an_item_may_forget_itself),
 		cmocka_unit_test(an_item_may_forget_another),
 		cmocka_unit_test(an_item_for_once_may_free_itself),
+		cmocka_unit_test(it_is_gone_from_the_inbox_as_well),
 		cmocka_unit_test(stopping_runs_what_is_wanted_however_late),
 		cmocka_unit_test(what_is_wanted_while_stopping_runs_once_more),
 		cmocka_unit_test(stopping_waits_for_a_slow_run),

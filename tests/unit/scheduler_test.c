@@ -34,6 +34,57 @@ static void items_run_in_the_order_of_their_due_times(void **state)
 	end();
 }
 
+#define SOME 1000
+
+static unsigned random_number(void)
+{
+	static unsigned seed = 1;
+
+	seed = seed * 1103515245 + 12345;
+	return seed >> 8;
+}
+
+/* What has run did so in the order of these times. */
+static void ran_in_order(const struct probe *probes, const int64_t *times)
+{
+	int64_t by_order[SOME + 1] = { 0 };
+
+	for (unsigned i = 0; i < SOME; i++)
+		by_order[probes[i].order] = times[i];
+	for (unsigned n = 2; n <= runs_so_far; n++)
+		assert_true(by_order[n - 1] <= by_order[n]);
+}
+
+static void the_order_holds_when_items_go_and_times_change(void **state)
+{
+	static struct probe probes[SOME];
+	static int64_t times[SOME];
+	unsigned forgotten = 0;
+
+	(void)state;
+	start(1);
+	for (unsigned i = 0; i < SOME; i++) {
+		probe_init(&probes[i]);
+		times[i] = clock_now() + HOUR + random_number() % 100000;
+		scheduler_want(scheduler, &probes[i].item, times[i]);
+	}
+	assert_int_equal(look().waiting, SOME);
+	for (unsigned i = 0; i < SOME; i++) {
+		if (i % 4 == 0) {
+			sync_item_forget(scheduler, &probes[i].item);
+			forgotten++;
+		} else if (i % 4 == 1) {
+			times[i] -= random_number() % 100000;
+			scheduler_want(scheduler, &probes[i].item, times[i]);
+		}
+	}
+	assert_int_equal(look().waiting, SOME - forgotten);
+	/* Stopping goes through them from the earliest on. */
+	end();
+	assert_int_equal(runs_so_far, SOME - forgotten);
+	ran_in_order(probes, times);
+}
+
 static void an_item_runs_once_and_not_before_its_time(void **state)
 {
 	struct probe probe;
@@ -271,7 +322,7 @@ static void later_times_wake_nobody(void **state)
 
 /* ---- without memory ----------------------------------------------------- */
 
-#define FAR_TOO_MANY 200000
+#define FAR_TOO_MANY 50000
 
 /* In a child: RLIMIT_AS is the process's. */
 static int want_without_memory(void *argument)
@@ -359,6 +410,8 @@ int main(void)
 		cmocka_unit_test(what_memory_is_missing_for_runs_at_once),
 		cmocka_unit_test(without_a_thread_the_owner_does_the_work),
 		cmocka_unit_test(items_run_in_the_order_of_their_due_times),
+		cmocka_unit_test(
+			the_order_holds_when_items_go_and_times_change),
 		cmocka_unit_test(an_item_runs_once_and_not_before_its_time),
 		cmocka_unit_test(of_several_times_the_earliest_counts),
 		cmocka_unit_test(at_once_is_at_once_whatever_was_wanted_before),

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * status and stats print the mount's own lines. At a terminal numbers that
+ * stand for bytes or times are said once more in words; pipes get the lines
+ * as they are.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "msyncctl/attr.h"
+#include "msyncctl/change.h"
+#include "msyncctl/mounts.h"
+#include "msyncctl/output.h"
+#include "util/cleanup.h"
+#include "util/quantity.h"
+
+struct show {
+	struct report *report;
+	const struct attribute *attribute;
+	bool named; /* more than one: each has a heading */
+	bool begun;
+};
+
+static const char *const byte_keys[] = { "size", "mapped", "dirty", "locked",
+	"lock.limit", "count.read_bytes", "count.write_bytes", "read.bytes",
+	"write.bytes", NULL };
+static const char *const time_keys[] = { "sync.took", "sync.next", "uptime",
+	"scheduler.latest", "sync.p50", "sync.p95", "sync.p99", "sync.max",
+	"fsync.p50", "fsync.p95", "fsync.p99", "fsync.max", NULL };
+
+static bool is_key(const struct attr_pair *pair, const char *const *keys)
+{
+	for (; *keys; keys++) {
+		if (strlen(*keys) == pair->key_length &&
+			memcmp(*keys, pair->key, pair->key_length) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The value in words, or NULL if it needs none. */
+static const char *in_words(const struct attr_pair *pair,
+	char text[QUANTITY_TEXT_MAX])
+{
+	uint64_t number;
+
+	if (!attr_number(pair->value, pair->value_length, &number) ||
+		number > INT64_MAX)
+		return NULL;
+	if (is_key(pair, byte_keys))
+		return number < 1024 ? NULL : quantity_show_size(text, number);
+	if (is_key(pair, time_keys))
+		return quantity_show_duration(text, (int64_t)number);
+	return NULL;
+}
+
+static void print_pair(const struct context *context,
+	const struct attr_pair *pair)
+{
+	char text[QUANTITY_TEXT_MAX];
+	const char *words = context->tty ? in_words(pair, text) : NULL;
+
+	output_bytes(pair->key, pair->key_length);
+	putchar('=');
+	output_bytes(pair->value, pair->value_length);
+	if (words)
+		printf("%s  (%s)%s", output_style(context, output_dim), words,
+			output_style(context, output_plain));
+	putchar('\n');
+}
+
+static void print_all(struct show *show, const char *path, const char *text)
+{
+	const struct context *context = show->report->context;
+	struct attr_pair pair;
+
+	if (show->named) {
+		if (show->begun)
+			putchar('\n');
+		printf("%s", output_style(context, output_bold));
+		output_text(path);
+		printf(":%s\n", output_style(context, output_plain));
+	}
+	show->begun = true;
+	while (attr_next_pair(&text, &pair))
+		print_pair(context, &pair);
+}
+
+static void show_file(struct show *show, const char *path, const char *access)
+{
+	owned_memory char *text = NULL;
+	char refusal[CHANGE_REFUSAL_MAX];
+	json_t *lines;
+	int r = attr_get(access, show->attribute->name, &text);
+
+	if (r < 0) {
+		change_refusal(refusal, show->attribute, NULL, r);
+		report_failure(show->report, path, exit_failed, "%s", refusal);
+		return;
+	}
+	if (!show->report->list) {
+		print_all(show, path, text);
+		return;
+	}
+	lines = output_json_lines(text);
+	json_object_set_new(report_entry(show->report, path),
+		show->attribute->name, lines);
+}
+
+static void visit(const struct target *target, void *argument)
+{
+	struct show *show = argument;
+
+	if (change_fits(show->report, target, show->attribute))
+		show_file(show, target->path, target->access);
+}
+
+static int run_status(struct context *context, int argc, char **argv)
+{
+	struct report report;
+	struct show show = {
+		.report = &report,
+		.attribute = attribute_find_text("status"),
+	};
+	const struct walk walk = {
+		.report = &report,
+		.wanted = show.attribute->where,
+		.visit = visit,
+		.argument = &show,
+	};
+
+	if (flags_none(&verb_status, argc, argv) != exit_ok)
+		return exit_usage;
+	if (optind == argc)
+		return output_usage(&verb_status, "FILE is missing");
+	show.named = argc - optind > 1;
+	report_begin(&report, context);
+	walk_files(&walk, argv + optind, argc - optind);
+	return report_end(&report);
+}
+
+/* The root of the mount that path lies on, for the caller to free. */
+static char *root_of(struct show *show, const char *path)
+{
+	owned_mount mount = { 0 };
+	owned_mounts mounts = { 0 };
+	int r = mounts_find(path, &mount);
+
+	if (r < 0 && r != -ENODEV) {
+		report_failure(show->report, path, exit_failed, "%s",
+			strerror(-r));
+		return NULL;
+	}
+	if (r < 0 || !mount_is_msyncfs(&mount)) {
+		report_failure(show->report, path, exit_no_mount,
+			"not on an msyncfs mount");
+		return NULL;
+	}
+	if (mount.whole)
+		return strdup(mount.mountpoint);
+	/* A bind mount of a part: its filesystem may be mounted elsewhere. */
+	if (mounts_read(&mounts) == 0) {
+		for (size_t i = 0; i < mounts.count; i++) {
+			if (mounts.list[i].dev == mount.dev)
+				return strdup(mounts.list[i].mountpoint);
+		}
+	}
+	report_failure(show->report, path, exit_failed,
+		"is on a bind mount, and the mountpoint of the whole is not "
+		"seen");
+	return NULL;
+}
+
+static void show_mounts(struct show *show, const struct mounts *mounts)
+{
+	show->named = mounts->count > 1;
+	for (size_t i = 0; i < mounts->count; i++)
+		show_file(show, mounts->list[i].mountpoint,
+			mounts->list[i].mountpoint);
+}
+
+static int run_stats(struct context *context, int argc, char **argv)
+{
+	owned_mounts mounts = { 0 };
+	struct report report;
+	struct show show = {
+		.report = &report,
+		.attribute = attribute_find_text("stats"),
+	};
+
+	if (flags_none(&verb_stats, argc, argv) != exit_ok)
+		return exit_usage;
+	report_begin(&report, context);
+	if (optind == argc) {
+		if (mounts_read(&mounts) < 0 || mounts.count == 0)
+			report_failure(&report, NULL, exit_no_mount,
+				"there is no msyncfs mount");
+		show_mounts(&show, &mounts);
+	}
+	show.named |= argc - optind > 1;
+	for (int i = optind; i < argc; i++) {
+		owned_memory char *root = root_of(&show, argv[i]);
+
+		if (root)
+			show_file(&show, root, root);
+	}
+	return report_end(&report);
+}
+
+const struct verb verb_status = {
+	.name = "status",
+	.synopsis = "FILE...",
+	.summary = "show everything known of a file",
+	.help =
+"The policies that act and where each comes from, the data path and why,\n"
+"what is mapped, dirty and locked, the last and the next sync, errors and\n"
+"counters, as lines KEY=VALUE.\n"
+"\n"
+"Example: msyncctl status /mnt/db/journal\n",
+	.run = run_status,
+};
+
+const struct verb verb_stats = {
+	.name = "stats",
+	.synopsis = "[MOUNTPOINT...]",
+	.summary = "show the totals of a mount",
+	.help =
+"Any file stands for the mount it is on; without one all msyncfs mounts are\n"
+"shown. Times are in nanoseconds, sizes in bytes.\n"
+"\n"
+"Example: msyncctl stats /mnt/db\n",
+	.run = run_stats,
+};

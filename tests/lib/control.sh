@@ -1,0 +1,225 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The control plane as a shell script uses it: attributes, page counts, the
+# daemon's own statistics and its log. Needs harness.sh.
+#
+#	xattr get|set|remove FILE NAME [VALUE...]	NAME without the
+#		prefix; prints what helper `attribute` prints
+#	is PATTERN COMMAND...		fails unless the output is that
+#	becomes SECONDS PATTERN COMMAND...	the same, polled
+#	mounted CASE...			a case with a mount of its own, made with
+#		MOUNT_OPTIONS; cases are subshells, so a mount ends with it
+#	does SECONDS COMMAND...		polls until it succeeds, says if not
+#
+# With AS_USER set the attributes are set and read as that user.
+
+prefix=user.msyncfs.
+MOUNT_OPTIONS=
+
+# The path that files take here when nothing asks for another.
+usual_path=daemon
+[[ $DATA == daemon || -n $AS_USER ]] || usual_path=kernel
+
+# mounted CASE...: on a mount of its own, with MOUNT_OPTIONS.
+mounted() {
+	mount_store "$MOUNT_OPTIONS"
+	# A case that fails is not to fail the next ones as well.
+	trap 'umount -l "$MNT" || fusermount3 -u -z "$MNT"' EXIT
+	"$@"
+	unmount_store
+	trap - EXIT
+}
+
+attribute() {
+	as_user "$HELPERS/attribute" "$@"
+}
+
+xattr() {
+	local verb=$1 file=$2 name=$3
+	shift 3
+	attribute "$verb" "$file" "$prefix$name" "$@"
+}
+
+is() {
+	local pattern=$1 got
+	shift
+	got=$("$@" 2>&1) || true
+	# shellcheck disable=SC2053
+	[[ $got == $pattern ]] && return 0
+	echo "$*: ${got:-(nothing)}; expected ${pattern:-(nothing)}"
+	return 1
+}
+
+becomes() {
+	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000)) pattern=$2 got
+	shift 2
+	while :; do
+		got=$("$@" 2>&1) || true
+		# shellcheck disable=SC2053
+		[[ $got == $pattern ]] && return 0
+		((${EPOCHREALTIME/[.,]/} < end)) || break
+		sleep 0.05
+	done
+	echo "$*: still ${got:-(nothing)}; expected ${pattern:-(nothing)}"
+	return 1
+}
+
+does() {
+	local seconds=$1
+	shift
+	wait_until "$seconds" "$@" && return 0
+	echo "not within $seconds s: $*"
+	return 1
+}
+
+# at_least N COMMAND..., at_most N COMMAND...: its output is a number.
+at_least() {
+	local least=$1 got
+	shift
+	got=$("$@" 2>&1) || true
+	[[ $got =~ ^[0-9]+$ && $got -ge $least ]] && return 0
+	echo "$*: $got; expected at least $least"
+	return 1
+}
+
+at_most() {
+	local most=$1 got
+	shift
+	got=$("$@" 2>&1) || true
+	[[ $got =~ ^[0-9]+$ && $got -le $most ]] && return 0
+	echo "$*: $got; expected at most $most"
+	return 1
+}
+
+# --- what can be read --------------------------------------------------------
+
+# value FILE NAME: the attribute as it is.
+value() {
+	as_user getfattr --absolute-names --only-values -n "$prefix$2" \
+		"$1" 2>&1
+}
+
+# status FILE KEY: what stands behind KEY=; nothing if there is no such line.
+status() {
+	value "$1" status | sed -n "s/^${2//./\\.}=//p"
+}
+
+# stats KEY: of the mount.
+stats() {
+	value "$MNT" stats | sed -n "s/^${1//./\\.}=//p"
+}
+
+# Several counters at once: COUNTER=NUMBER lines of those that match.
+stats_like() {
+	value "$MNT" stats | grep -E -- "$1" || true
+}
+
+# --- pages -------------------------------------------------------------------
+
+# Of a store file, by the kernel: resident, dirty, being written.
+resident() {
+	"$HELPERS/pages" count "$@" | cut -d ' ' -f 1
+}
+
+dirty() {
+	"$HELPERS/pages" count "$@" | cut -d ' ' -f 2
+}
+
+# Dirty or being written, of files and whole trees.
+unwritten() {
+	"$HELPERS/pages" unwritten "$@"
+}
+
+# evict NAME...: nothing of it is in memory any more, in the store nor, where
+# the mount has a page cache of its own, in the mount.
+evict() {
+	local name
+	for name in "$@"; do
+		does 10 evicted "$name"
+	done
+}
+
+# Not while it is mapped: a close may not have reached the daemon yet.
+evicted() {
+	"$HELPERS/pages" evict "$MNT/$1" "$STORE/$1" &&
+		[[ $(resident "$STORE/$1") -eq 0 ]]
+}
+
+has_cachestat() {
+	local status=0
+	"$HELPERS/pages" count "$BASE/tap" >/dev/null 2>&1 || status=$?
+	[[ $status -ne 77 ]]
+}
+
+# --- the daemon --------------------------------------------------------------
+
+log_mark() {
+	log_lines=$(wc -l <"$LOG")
+}
+
+log_since() {
+	tail -n +"$((log_lines + 1))" "$LOG"
+}
+
+# log_says N PATTERN...: N lines came since the mark, and all patterns (fixed
+# strings) stand in each.
+log_says() {
+	local count=$1 text pattern
+	shift
+	text=$(log_since)
+	if [[ $(grep -c . <<<"$text") -ne $count ]]; then
+		echo "log, expected $count lines: ${text:-(nothing)}"
+		return 1
+	fi
+	for pattern in "$@"; do
+		if [[ $(grep -cF -- "$pattern" <<<"$text") -ne $count ]]; then
+			echo "log, expected to name $pattern: $text"
+			return 1
+		fi
+	done
+}
+
+# How often its threads went to sleep: a thread that nothing wakes doesn't.
+daemon_sleeps() {
+	cat "/proc/$DAEMON_PID/task"/*/status |
+		awk '/^voluntary_ctxt_switches/ { n += $2 } END { print n }'
+}
+
+# --- memory ------------------------------------------------------------------
+
+# memory_limit BYTES: makes a cgroup with that limit; "$IN_CGROUP" COMMAND...
+# runs in it. Status 77 with a reason where there is none to be had.
+memory_limit() {
+	local root=/sys/fs/cgroup limit=memory.max
+	if [[ -e $root/memory/memory.limit_in_bytes ]]; then
+		root=$root/memory
+		limit=memory.limit_in_bytes
+	elif ! grep -qsw memory $root/cgroup.subtree_control; then
+		echo "no cgroup controller for memory"
+		return 77
+	fi
+	CGROUP=$root/msyncfs-test.${BASE##*.}.$BASHPID
+	if ! mkdir "$CGROUP" 2>/dev/null; then
+		echo "no cgroup can be made"
+		return 77
+	fi
+	echo "$CGROUP" >>"$BASE/cgroups"
+	echo "$1" >"$CGROUP/$limit"
+	IN_CGROUP=$BASE/in_cgroup
+	cat >"$IN_CGROUP" <<-END
+		#!/bin/bash
+		echo 0 >"$CGROUP/cgroup.procs" && exec "\$@"
+	END
+	chmod 755 "$IN_CGROUP"
+}
+
+memory_limit_end() {
+	wait_until 10 rmdir "$CGROUP" 2>/dev/null ||
+		{ echo "the cgroup is still in use"; return 1; }
+}
+
+# What a killed case left behind.
+: >"$BASE/cgroups"
+trap 'cgroups=$(<"$BASE/cgroups"); harness_cleanup
+	for group in $cgroups; do rmdir "$group" 2>/dev/null; done' EXIT
