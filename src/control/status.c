@@ -328,6 +328,8 @@ int status_of_mount(struct filesystem *fs, FILE *out)
 /* ---- open files -------------------------------------------------------- */
 
 #define FILES_MAX 200
+/* An attribute has at most 64 KiB, and a line at most 8 of them. */
+#define FILES_TEXT_MAX (56 << 10)
 
 struct ranked {
 	struct file *file;
@@ -408,7 +410,7 @@ int status_of_files(struct filesystem *fs, FILE *out)
 	root[n > 0 ? n : 0] = '\0';
 	qsort(files, count, sizeof(*files), by_requests);
 	for (size_t i = 0; i < count; i++) {
-		if (i < FILES_MAX)
+		if (i < FILES_MAX && ftell(out) < FILES_TEXT_MAX)
 			put_ranked(out, files[i].file, files[i].requests,
 				   root);
 		file_release(files[i].file);

@@ -34,7 +34,8 @@
 		"files synced because their time or amount was due")           \
 	COUNTER(sync_whole, "sync.whole",                                      \
 		"syncs of the whole store for many files at once")             \
-	COUNTER(sync_close, "sync.at_close", "files synced at their last close")  \
+	COUNTER(sync_close, "sync.at_close",                                   \
+		"files synced at their last close")                            \
 	COUNTER(sync_explicit, "sync.explicit", "syncs asked for by sync.now") \
 	COUNTER(sync_errors, "sync.errors", "syncs that failed")               \
 	COUNTER(advised, "advise.explicit", "advices given by advise.now")     \

@@ -21,6 +21,7 @@
  * Many files due at one time are synced by one syncfs(2), see filesystem.c.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,6 +185,17 @@ static int64_t written_before(const struct file *file)
 	return seen || file->closed ? file->written_at + TICK : clock_now();
 }
 
+/*
+ * syncfs(2) tells of an error once, perhaps somebody else. A file's own error
+ * is told by this too, which has nothing to wait for.
+ */
+static void learn_error(struct file *file)
+{
+	if (sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE) < 0 &&
+	    errno != ESPIPE)
+		note_error(file, errno);
+}
+
 static void sync_scheduled(struct file *file)
 {
 	struct filesystem *fs = file->fs;
@@ -192,13 +204,19 @@ static void sync_scheduled(struct file *file)
 
 	forget_dirty(file);
 	since = written_before(file);
-	/* Has everything been synced together since? */
-	if (is_gone(file) || fs->whole.done_from > since)
+	if (is_gone(file))
 		return;
+	/* Has everything been synced together since? */
+	if (fs->whole.done_from > since) {
+		learn_error(file);
+		return;
+	}
 	begin = clock_now();
 	at_work = atomic_fetch_add(&fs->syncing, 1);
 	if (at_work < MANY || filesystem_sync_since(fs, since) < 0)
 		sync_file(file, true);
+	else
+		learn_error(file);
 	atomic_fetch_sub(&fs->syncing, 1);
 	counter_add(&fs->counters.sync_scheduled, 1);
 	counter_add(&file->counts.syncs, 1);

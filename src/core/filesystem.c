@@ -116,13 +116,7 @@ void filesystem_stop(struct filesystem *fs)
 
 int filesystem_sync(struct filesystem *fs)
 {
-	int r = 0;
-
-	for (unsigned i = 0; i < fs->store.mount_count; i++) {
-		if (syncfs(fs->store.mounts[i].fd) < 0)
-			r = -errno;
-	}
-	return r;
+	return store_sync(&fs->store);
 }
 
 /* Closed after the last sync: what is left has been synced as a whole. */

@@ -56,10 +56,11 @@ void growth_forget(struct growth *growth);
 
 /*
  * Gives the space beyond the end back; size and mtime stay, ctime moves.
- * fd is for writing, and nobody else has the file open. 0, also when there
- * was nothing to give back. -EAGAIN when somebody has the file open, in the
- * store; -EPERM when it would cost the file its setuid or setgid bit or its
- * capabilities. Else the -errno of a file system that can't.
+ * fd is for writing. 0, also when there was nothing to give back. -EAGAIN
+ * when anybody else has the file open or mapped, in the store, too: a hold of
+ * its pages (lock=on) is such a mapping. -EPERM when it would cost the file
+ * its setuid or setgid bit or its capabilities. Else the -errno of a file
+ * system that can't.
  */
 int growth_trim(int fd);
 

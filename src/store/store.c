@@ -97,7 +97,11 @@ int store_init(struct store *store, int root_fd, bool cross_mounts)
 		.cross_mounts = cross_mounts,
 	};
 	lock_init(&store->lock);
-	store->mounts[0] = (struct store_mount){ .id = -1, .fd = root_fd };
+	store->mounts[0] = (struct store_mount){
+		.id = -1,
+		.fd = root_fd,
+		.flush_fd = -1,
+	};
 	store->mount_count = 1;
 	if (fstatvfs(root_fd, &vfs) < 0)
 		return -errno;
@@ -119,9 +123,47 @@ int store_init(struct store *store, int root_fd, bool cross_mounts)
 
 void store_fini(struct store *store)
 {
-	for (unsigned i = 0; i < store->mount_count; i++)
+	for (unsigned i = 0; i < store->mount_count; i++) {
 		close(store->mounts[i].fd);
+		if (store->mounts[i].flush_fd >= 0)
+			close(store->mounts[i].flush_fd);
+	}
 	lock_fini(&store->lock);
+}
+
+/*
+ * XFS writes all data in syncfs(2), but flushes the device only if it logs
+ * something (Linux 6.18); fdatasync(2) of a regular file always does.
+ */
+static void open_flush_file(struct store_mount *mount)
+{
+	struct statfs system;
+
+	if (mount->flush_tried)
+		return;
+	mount->flush_tried = true;
+	if (fstatfs(mount->fd, &system) == 0 &&
+	    system.f_type == XFS_SUPER_MAGIC)
+		mount->flush_fd = openat(mount->fd, ".",
+					 O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+
+int store_sync(struct store *store)
+{
+	unsigned count = store->mount_count;
+	int r = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct store_mount *mount = &store->mounts[i];
+
+		open_flush_file(mount);
+		if (syncfs(mount->fd) < 0)
+			r = -errno;
+		else if (mount->flush_fd >= 0 &&
+			 fdatasync(mount->flush_fd) < 0)
+			r = -errno;
+	}
+	return r;
 }
 
 static int mount_find(const struct store *store, int id)
@@ -150,6 +192,7 @@ static int mount_add_locked(struct store *store, int id, int fd)
 	store->mounts[count] = (struct store_mount){
 		.id = id,
 		.fd = directory,
+		.flush_fd = -1,
 	};
 	store->mount_count = count + 1;
 	return (int)count;

@@ -39,6 +39,13 @@ struct store_id {
 struct store_mount {
 	int id; /* mount id, as name_to_handle_at(2) gives it */
 	int fd; /* a directory on it */
+	/*
+	 * An unnamed file on it where syncfs(2) alone doesn't flush the
+	 * device; -1: not needed, or none can be had. Opened when first
+	 * needed, the caller's to keep others out.
+	 */
+	int flush_fd;
+	bool flush_tried;
 };
 
 struct store {
@@ -79,6 +86,12 @@ int store_open(struct store *store, const struct store_id *id, int flags);
  * inodes without a name. A descriptor or -errno.
  */
 int store_reopen(int fd, int flags);
+
+/*
+ * Makes everything on the store's file systems durable: syncfs(2). From one
+ * thread at a time. 0 or -errno.
+ */
+int store_sync(struct store *store);
 
 /*
  * An inode number that no other file system of the store has: the store

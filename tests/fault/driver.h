@@ -29,7 +29,7 @@ enum step_flags {
 	step_policy = 32, /* what the store doesn't keep is kept in memory */
 	step_by_time = 64, /* how often it calls depends on time */
 	step_advice = 128, /* it advises, at once or later */
-	step_durable = 256, /* it syncs, perhaps in the background */
+	step_durable = 256, /* it is about syncing, perhaps in the background */
 	step_status = 512, /* it tells what can be found out */
 };
 

@@ -224,8 +224,8 @@ const struct step data_steps[] = {
 	{ "a_punched_hole", a_file, punch_hole, 0 },
 	{ "lseek", a_file_with_a_hole, seek_hole, 0 },
 	{ "copy_file_range", two_files, copy_range, 0 },
-	{ "fsync", a_file, sync_file, 0 },
-	{ "fdatasync", a_file, sync_data, 0 },
-	{ "fsync_of_two_handles", a_file, sync_two_handles, 0 },
+	{ "fsync", a_file, sync_file, step_durable },
+	{ "fdatasync", a_file, sync_data, step_durable },
+	{ "fsync_of_two_handles", a_file, sync_two_handles, step_durable },
 	{ 0 },
 };

@@ -25,7 +25,8 @@ usual_path=daemon
 mounted() {
 	mount_store "$MOUNT_OPTIONS"
 	# A case that fails is not to fail the next ones as well.
-	trap 'umount -l "$MNT" || fusermount3 -u -z "$MNT"' EXIT
+	trap '{ umount -l "$MNT" || fusermount3 -u -z "$MNT" || true
+		} 2>/dev/null' EXIT
 	"$@"
 	unmount_store
 	trap - EXIT

@@ -217,11 +217,17 @@ populate_write_makes_room() {
 # --- dropping ----------------------------------------------------------------
 
 # Two programs have all of it mapped and read; and so has the daemon, if it is
-# on the daemon's path.
+# on the daemon's path. On btrfs one program: what two have mapped there
+# nothing but memory pressure drops.
 held_by_everybody() {
 	local i page
 	store_file held 32
-	for i in 0 1; do
+	holders=(0 1)
+	if [[ $(stat -f -c %T "$STORE") == btrfs && $usual_path == kernel ]]
+	then
+		holders=(0)
+	fi
+	for i in "${holders[@]}"; do
 		client_new
 		expect "$i" 'ok *' open 0 "$MNT/held" rw
 		expect "$i" 'ok 33554432' map 0 33554432 rw
@@ -239,7 +245,7 @@ held_by_everybody() {
 
 still_the_same() {
 	local i
-	for i in 0 1; do
+	for i in "${holders[@]}"; do
 		expect "$i" "ok $2" peek 0 $((5000 * 4096))
 		expect "$i" 'ok 65536' expect 0 0 65536 "$2"
 		client_end "$i"
@@ -262,7 +268,7 @@ dropped_in_the_mount_by() {
 	client_new
 	expect 0 'ok *' open 0 "$MNT/held" ro
 	expect 0 'ok 33554432' read 0 0 1048576 32
-	at_least 8192 resident "$MNT/held"
+	at_least 4096 resident "$MNT/held"
 	is 'ok 0' xattr set "$MNT/held" advise.now "$1"
 	is 0 resident "$STORE/held"
 	is 0 resident "$MNT/held"

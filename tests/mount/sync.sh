@@ -204,7 +204,9 @@ ten_thousand_files_are_synced() {
 	is 'ok 0' xattr set "$MNT/never" sync manual
 	# What nobody syncs stays dirty for that long.
 	as_user "$(helper many_files)" make "$MNT/never" 1000
-	at_least 100 unwritten "$STORE/never"
+	# btrfs is an exception: it writes most of the small ones early.
+	at_least "$([[ $FS == btrfs ]] && echo 1 || echo 1000)" \
+		unwritten "$STORE/never"
 	began=${EPOCHREALTIME/./}
 	counts_mark
 	as_user "$(helper many_files)" make "$MNT/many" 10000

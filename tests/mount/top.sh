@@ -168,13 +168,14 @@ a_rate_is_of_the_time_between_two_looks() {
 	(
 		while :; do
 			printf '%01000d' 0 >&8
-			sleep 0.01
+			sleep 0.01 8>&-
 		done
 	) &
 	writer=$!
 	is True value '0 < m["write_bytes_per_second"] <= 100000' -d 1 "$MNT"
 	is True value 'm["files"][0]["requests_per_second"] > 0' "$MNT"
 	kill "$writer"
+	wait "$writer" || true
 	exec 8>&-
 	drop_store
 }
