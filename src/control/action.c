@@ -226,8 +226,9 @@ static bool wants_huge(const struct target *target)
 	if (target->file)
 		return target->file->mapping.huge == MADV_HUGEPAGE;
 	node_id(request->node, &id);
-	policy_store_load(&request->fs->policies, &id, request->inode, &own,
-			  NULL);
+	if (policy_store_load(&request->fs->policies, &id, request->inode,
+			      &own, NULL) < 0)
+		return false;
 	policy_merge(&policy, &own, &request->fs->settings.policy);
 	return policy.huge == policy_hugepage;
 }
@@ -442,13 +443,16 @@ static int sync_mount(const struct attributes_request *request,
 {
 	struct filesystem *fs = request->fs;
 	int64_t now = clock_now();
+	int r;
 
 	if (invalidate) {
 		snprintf(error, error_size,
 			 "invalidate is for one file at a time");
 		return -EINVAL;
 	}
-	filesystem_write_back_clients(fs, now);
+	r = filesystem_write_back_clients(fs, now);
+	if (r < 0)
+		return r;
 	if (kind == sync_start) {
 		filesystem_want_sync(fs, SYNC_AT_ONCE);
 		return 0;
@@ -469,11 +473,14 @@ static int sync_closed(struct target *target)
 static int sync_target(struct target *target, enum sync_kind kind)
 {
 	struct filesystem *fs = target->request->fs;
+	int r = 0;
 
 	/* What programs have mapped is written to us first. */
 	if (target->file && target->file->path == data_path_daemon &&
 	    target->file->mappers > 0)
-		filesystem_write_back_clients(fs, clock_now());
+		r = filesystem_write_back_clients(fs, clock_now());
+	if (r < 0)
+		return r;
 	if (kind == sync_start)
 		return pagecache_start_writeback(target->fd, target->offset,
 						 target->length);

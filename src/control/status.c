@@ -369,7 +369,7 @@ static struct ranked *open_files(struct filesystem *fs, size_t *count)
 		unsigned refs = file->refs;
 
 		/* One that is on its way out stays so. */
-		while (refs > 0 && !atomic_compare_exchange_weak(
+		while (files && refs > 0 && !atomic_compare_exchange_weak(
 					   &file->refs, &refs, refs + 1))
 			;
 		if (files && refs > 0)

@@ -230,9 +230,9 @@ void file_advise_pattern(struct file *file, enum policy_pattern pattern);
 /* Has it read ahead in the background. */
 void file_load_later(struct file *file);
 
-/* A directory's own policies; inode is the directory's. */
-void directory_policies(struct filesystem *fs, struct node *node,
-			const struct inode_handle *inode, struct policy *own);
+/* A directory's own policies; inode is the directory's. 0 or -errno. */
+int directory_policies(struct filesystem *fs, struct node *node,
+		       const struct inode_handle *inode, struct policy *own);
 /* They were set or removed. */
 void directory_policies_changed(struct node *node);
 

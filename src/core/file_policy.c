@@ -45,13 +45,16 @@ int file_load_policies(struct file *file, const struct policy *inherited)
 	struct policy own = policy_builtin;
 	bool in_memory = false;
 	struct store_id id;
+	int r = 0;
 
 	node_id(file->node, &id);
 	if (inherited)
 		own = *inherited;
 	else
-		policy_store_load(&file->fs->policies, &id, &inode, &own,
-				  &in_memory);
+		r = policy_store_load(&file->fs->policies, &id, &inode, &own,
+				      &in_memory);
+	if (r < 0)
+		return r;
 	return put_in_force(file, &own, in_memory);
 }
 
@@ -212,34 +215,48 @@ int file_set_policies(struct file *file, const struct policy *own,
 
 /* ---- directories ------------------------------------------------------- */
 
-void directory_policies(struct filesystem *fs, struct node *node,
-			const struct inode_handle *inode, struct policy *own)
+/* Not if they were changed since version. */
+static void keep_policies(struct node *node, const struct policy *own,
+			  unsigned version)
 {
-	struct policy *kept = NULL;
+	struct policy *kept = own->set ? malloc(sizeof(*kept)) : NULL;
+
+	if (kept)
+		*kept = *own;
+	else if (own->set)
+		return;
+	lock_take(&node->lock, lock_rank_node);
+	if (node->policies_version == version && !node->policies_known) {
+		node->policies = kept;
+		node->policies_known = true;
+		kept = NULL;
+	}
+	lock_drop(&node->lock, lock_rank_node);
+	free(kept);
+}
+
+int directory_policies(struct filesystem *fs, struct node *node,
+		       const struct inode_handle *inode, struct policy *own)
+{
 	struct store_id id;
+	unsigned version;
 	bool known;
+	int r;
 
 	*own = policy_builtin;
 	lock_take(&node->lock, lock_rank_node);
 	known = node->policies_known;
+	version = node->policies_version;
 	if (known && node->policies)
 		*own = *node->policies;
 	lock_drop(&node->lock, lock_rank_node);
 	if (known)
-		return;
+		return 0;
 	node_id(node, &id);
-	policy_store_load(&fs->policies, &id, inode, own, NULL);
-	if (own->set) {
-		kept = malloc(sizeof(*kept));
-		if (!kept)
-			return;
-		*kept = *own;
-	}
-	lock_take(&node->lock, lock_rank_node);
-	free(node->policies);
-	node->policies = kept;
-	node->policies_known = true;
-	lock_drop(&node->lock, lock_rank_node);
+	r = policy_store_load(&fs->policies, &id, inode, own, NULL);
+	if (r == 0)
+		keep_policies(node, own, version);
+	return r;
 }
 
 void directory_policies_changed(struct node *node)
@@ -248,5 +265,6 @@ void directory_policies_changed(struct node *node)
 	free(node->policies);
 	node->policies = NULL;
 	node->policies_known = false;
+	node->policies_version++;
 	lock_drop(&node->lock, lock_rank_node);
 }

@@ -343,17 +343,24 @@ static int64_t run_sync(struct sync_item *item)
 	const struct policy *policy = file_policy(file);
 	int64_t now = clock_now();
 	bool unseen = is_written_unseen(file) && !file->closed;
+	int64_t again = policy->every > 0 ? period(file, policy) : LOOK_IDLE;
 
-	if (file->path == data_path_daemon && unseen)
-		filesystem_write_back_clients(file->fs,
-					      now - policy->every / 8);
+	if (file->path == data_path_daemon && unseen) {
+		int r = filesystem_write_back_clients(file->fs,
+						      now - policy->every / 8);
+		if (r < 0) {
+			log_warning("what programs have mapped can't be "
+				    "written back: %s", strerror(-r));
+			again = LOOK_BUSY;
+		}
+	}
 	if (unseen && policy->dirty > 0 && file->path == data_path_kernel)
 		return look_at_amount(file, policy, now);
 	if (may_be_dirty(file))
 		sync_scheduled(file);
 	settle(file);
 	if (unseen && policy->every > 0 && !file->closed)
-		return now + period(file, policy);
+		return now + again;
 	return SYNC_NEVER;
 }
 

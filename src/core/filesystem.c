@@ -188,14 +188,17 @@ int filesystem_sync_since(struct filesystem *fs, int64_t since)
 	return r;
 }
 
-void filesystem_write_back_clients(struct filesystem *fs, int64_t since)
+int filesystem_write_back_clients(struct filesystem *fs, int64_t since)
 {
 	int64_t begin = clock_now();
+	int r;
 
 	if (!fs->clients.write_back || fs->clients_written > since)
-		return;
-	fs->clients.write_back(fs->clients.context);
-	fs->clients_written = begin;
+		return 0;
+	r = fs->clients.write_back(fs->clients.context);
+	if (r == 0)
+		fs->clients_written = begin;
+	return r;
 }
 
 /* ---- something once ---------------------------------------------------- */

@@ -39,8 +39,11 @@ struct filesystem_settings {
  * may wait for requests that other threads serve. NULL: not there.
  */
 struct filesystem_clients {
-	/* Pages that programs have dirtied through mappings come to us. */
-	void (*write_back)(void *context);
+	/*
+	 * Pages that programs have dirtied through mappings come to us. 0 or
+	 * -errno.
+	 */
+	int (*write_back)(void *context);
 	/* Programs' cached pages of a file are dropped; length 0: all. */
 	void (*invalidate)(void *context, struct node *node, off_t offset,
 			   off_t length);
@@ -114,8 +117,11 @@ void filesystem_want_sync(struct filesystem *fs, int64_t due);
  */
 int filesystem_sync_since(struct filesystem *fs, int64_t since);
 
-/* Programs' mapped pages reach us, if that hasn't happened since. */
-void filesystem_write_back_clients(struct filesystem *fs, int64_t since);
+/*
+ * Programs' mapped pages reach us, if that hasn't happened since. 0 or
+ * -errno.
+ */
+int filesystem_write_back_clients(struct filesystem *fs, int64_t since);
 
 /* Runs something once in a worker of the scheduler. 0 or -ENOMEM. */
 int filesystem_run(struct filesystem *fs, void (*what)(void *), void *argument);

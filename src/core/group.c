@@ -278,6 +278,9 @@ static struct part part_of(struct group_waiter *waiter)
 	};
 	struct stat st;
 
+	/* What can't be told is a file of its own. */
+	part.device = (dev_t)-1;
+	part.inode = (ino_t)waiter->fd;
 	if (fstat(waiter->fd, &st) == 0) {
 		part.device = st.st_dev;
 		part.inode = st.st_ino;

@@ -46,6 +46,7 @@ struct node {
 	/* Of a sync after the last close: errno or 0. */
 	_Atomic int pending_error;
 	bool policies_known; /* of a directory */
+	unsigned policies_version; /* grows when they are changed */
 	struct policy *policies; /* its own, NULL: none are set */
 	struct node *parent; /* where to find it again without handles, */
 	char *name; /* else both NULL; the parent is counted */

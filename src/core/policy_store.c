@@ -178,8 +178,18 @@ void policy_store_forget(struct policy_store *policies,
 
 /* ---- in the store ------------------------------------------------------ */
 
-static void load_one(const struct inode_handle *inode, enum policy_name name,
-		     struct policy *own)
+/*
+ * Not there, or not for us: a plain user's daemon can't read the attributes
+ * of a file that may only be written.
+ */
+static bool is_absent(ssize_t r)
+{
+	return r == -ENODATA || r == -EOPNOTSUPP || r == -EACCES ||
+	       r == -EPERM;
+}
+
+static int load_one(const struct inode_handle *inode, enum policy_name name,
+		    struct policy *own)
 {
 	struct attribute_name attribute = attribute_of(name);
 	char error[512];
@@ -187,25 +197,28 @@ static void load_one(const struct inode_handle *inode, enum policy_name name,
 	ssize_t n = inode_getxattr(inode, attribute.text, text, sizeof(text));
 
 	if (n < 0)
-		return;
+		return is_absent(n) ? 0 : (int)n;
 	if (policy_parse(own, name, text, (size_t)n, error, sizeof(error)) < 0)
 		log_warning("in the store: %s: left out", error);
+	return 0;
 }
 
-static void load_named(const struct inode_handle *inode, const char *names,
+static int load_named(const struct inode_handle *inode, const char *names,
 		       size_t size, struct policy *own)
 {
 	size_t prefix = strlen(PREFIX);
+	int r = 0;
 
-	for (size_t at = 0; at < size; at += strlen(names + at) + 1) {
+	for (size_t at = 0; r == 0 && at < size; at += strlen(names + at) + 1) {
 		enum policy_name name;
 
 		if (strncmp(names + at, PREFIX, prefix) != 0)
 			continue;
 		name = policy_of_key(names + at + prefix);
 		if (name != POLICY_NAMES)
-			load_one(inode, name, own);
+			r = load_one(inode, name, own);
 	}
+	return r;
 }
 
 int policy_store_load(struct policy_store *policies,
@@ -217,13 +230,18 @@ int policy_store_load(struct policy_store *policies,
 	struct policy kept;
 	ssize_t n = inode_listxattr(inode, names, sizeof(names));
 	bool found;
+	int r = 0;
 
 	*own = policy_builtin;
 	if (n > 0)
-		load_named(inode, names, (size_t)n, own);
+		r = load_named(inode, names, (size_t)n, own);
 	else if (n == -ERANGE || n == -E2BIG)
-		for (unsigned i = 0; i < POLICY_NAMES; i++)
-			load_one(inode, (enum policy_name)i, own);
+		for (unsigned i = 0; r == 0 && i < POLICY_NAMES; i++)
+			r = load_one(inode, (enum policy_name)i, own);
+	else if (n < 0 && !is_absent(n))
+		r = (int)n;
+	if (r < 0)
+		return r;
 	found = policy_store_in_memory(policies, id, &kept);
 	for (unsigned i = 0; found && i < POLICY_NAMES; i++) {
 		if (policy_has(&kept, (enum policy_name)i))
@@ -309,18 +327,17 @@ int policy_store_remove(struct policy_store *policies,
 	return had && r == -ENODATA ? 0 : r;
 }
 
-void policy_store_inherit(struct policy_store *policies,
-			  const struct store_id *id,
-			  const struct inode_handle *inode,
-			  const struct policy *parent)
+int policy_store_inherit(struct policy_store *policies,
+			 const struct store_id *id,
+			 const struct inode_handle *inode,
+			 const struct policy *parent)
 {
-	for (unsigned i = 0; i < POLICY_NAMES; i++) {
-		if (!policy_has(parent, (enum policy_name)i))
-			continue;
-		if (policy_store_save(policies, id, inode, parent,
-				      (enum policy_name)i, 0) < 0)
-			log_error("a new file doesn't get its directory's "
-				  "policy %s: out of memory",
-				  policy_key((enum policy_name)i));
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < POLICY_NAMES; i++) {
+		if (policy_has(parent, (enum policy_name)i))
+			r = policy_store_save(policies, id, inode, parent,
+					      (enum policy_name)i, 0);
 	}
+	return r;
 }

@@ -51,11 +51,11 @@ int policy_store_remove(struct policy_store *policies,
 			const struct inode_handle *inode,
 			enum policy_name name);
 
-/* A new inode takes over what its directory has. */
-void policy_store_inherit(struct policy_store *policies,
-			  const struct store_id *id,
-			  const struct inode_handle *inode,
-			  const struct policy *parent);
+/* A new inode takes over what its directory has. 0 or -errno. */
+int policy_store_inherit(struct policy_store *policies,
+			 const struct store_id *id,
+			 const struct inode_handle *inode,
+			 const struct policy *parent);
 
 /* Those that are in memory only; false: there are none. */
 bool policy_store_in_memory(struct policy_store *policies,

@@ -84,8 +84,7 @@ int entry_inherit(struct filesystem *fs, struct node *node, int fd,
 	if (r < 0)
 		return r;
 	node_id(node, &id);
-	policy_store_inherit(&fs->policies, &id, &inode, policies);
-	return 0;
+	return policy_store_inherit(&fs->policies, &id, &inode, policies);
 }
 
 void entry_split_timeout(double timeout, uint64_t *seconds,

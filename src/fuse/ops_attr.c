@@ -143,12 +143,16 @@ static int check_size(struct filesystem *fs, struct node *node,
 	struct policy own, policy;
 	struct store_id id;
 	struct stat st;
+	int r;
 
 	if (file) {
 		policy = *file_policy(file);
 	} else {
 		node_id(node, &id);
-		policy_store_load(&fs->policies, &id, &path->at, &own, NULL);
+		r = policy_store_load(&fs->policies, &id, &path->at, &own,
+				      NULL);
+		if (r < 0)
+			return r;
 		policy_merge(&policy, &own, &fs->settings.policy);
 	}
 	if (!policy.append && policy.max == 0)

@@ -131,9 +131,9 @@ static void op_fsyncdir(fuse_req_t req, fuse_ino_t number, int data_only,
 	struct policy own, policy;
 	int r;
 
-	directory_policies(fs, node, &inode, &own);
+	r = directory_policies(fs, node, &inode, &own);
 	policy_merge(&policy, &own, &fs->settings.policy);
-	if (policy.fsync == policy_fsync_defer) {
+	if (r == 0 && policy.fsync == policy_fsync_defer) {
 		counter_add(&fs->counters.fsync_deferred, 1);
 		if (policy.every > 0)
 			filesystem_want_sync(fs, clock_now() + policy.every);

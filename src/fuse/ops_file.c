@@ -137,15 +137,14 @@ static int open_created(const struct creation *what, int fd,
 		return r;
 	}
 	node = node_of_number(&what->fs->nodes, entry->ino);
-	if (what->policies.set) {
+	if (what->policies.set)
 		r = entry_inherit(what->fs, node, fd, &what->policies);
-		if (r < 0)
-			log_error("a new file without its directory's "
-				  "policies: %s", strerror(-r));
-	}
-	r = file_open_created(what->fs, node, fd, what->flags,
-			      &what->policies, &current_request.caller,
-			      opened);
+	if (r < 0)
+		close(fd);
+	else
+		r = file_open_created(what->fs, node, fd, what->flags,
+				      &what->policies,
+				      &current_request.caller, opened);
 	if (r < 0)
 		entry_drop(what->fs, entry);
 	/*
@@ -165,7 +164,10 @@ static int create(struct creation *what, struct fuse_entry_param *entry,
 
 	if (r < 0)
 		return r;
-	directory_policies(what->fs, what->parent, &path.at, &what->policies);
+	r = directory_policies(what->fs, what->parent, &path.at,
+			       &what->policies);
+	if (r < 0)
+		return r;
 	fd = create_at(what, path.at.fd);
 	if (fd == -EEXIST && what->name && !(what->flags & O_EXCL))
 		return open_existing(what, path.at.fd, entry, opened);

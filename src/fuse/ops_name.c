@@ -116,6 +116,12 @@ static int make_at(int fd, const char *name, const struct making *what)
 	return r < 0 ? -errno : 0;
 }
 
+static void unmake(const struct path *path, const char *name)
+{
+	if (unlinkat(path->at.fd, name, 0) < 0 && errno == EISDIR)
+		unlinkat(path->at.fd, name, AT_REMOVEDIR);
+}
+
 /* What is just made and can't be handed over is not made at all. */
 static int find_made(struct filesystem *fs, const struct path *path,
 		     struct node *directory, const char *name,
@@ -123,30 +129,30 @@ static int find_made(struct filesystem *fs, const struct path *path,
 {
 	int r = entry_find(fs, path->at.fd, directory, name, entry);
 
-	if (r < 0 && unlinkat(path->at.fd, name, 0) < 0 && errno == EISDIR)
-		unlinkat(path->at.fd, name, AT_REMOVEDIR);
+	if (r < 0)
+		unmake(path, name);
 	return r;
 }
 
 /* Files and directories; user attributes are for no others (xattr(7)). */
-static void inherit(struct filesystem *fs, const struct path *path,
-		    struct node *directory, const char *name,
-		    const struct fuse_entry_param *entry)
+static int inherit(struct filesystem *fs, const struct path *path,
+		   struct node *directory, const char *name,
+		   const struct fuse_entry_param *entry)
 {
 	struct policy policies;
+	int r;
 
 	if (!S_ISREG(entry->attr.st_mode) && !S_ISDIR(entry->attr.st_mode))
-		return;
-	directory_policies(fs, directory, &path->at, &policies);
-	if (!policies.set)
-		return;
+		return 0;
+	r = directory_policies(fs, directory, &path->at, &policies);
+	if (r < 0 || !policies.set)
+		return r;
 	owned_fd fd = openat(path->at.fd, name,
 			     O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 ||
-	    entry_inherit(fs, node_of_number(&fs->nodes, entry->ino), fd,
-			  &policies) < 0)
-		log_error("%s is made without its directory's policies",
-			  name);
+	if (fd < 0)
+		return -errno;
+	return entry_inherit(fs, node_of_number(&fs->nodes, entry->ino), fd,
+			     &policies);
 }
 
 static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
@@ -164,8 +170,13 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
 		r = make_at(path.at.fd, name, what);
 	if (r == 0)
 		r = find_made(fs, &path, directory, name, &entry);
-	if (r == 0)
-		inherit(fs, &path, directory, name, &entry);
+	if (r == 0) {
+		r = inherit(fs, &path, directory, name, &entry);
+		if (r < 0) {
+			unmake(&path, name);
+			entry_drop(fs, &entry);
+		}
+	}
 	path_put(&path);
 	reply_entry(req, r, &entry);
 }

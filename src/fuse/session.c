@@ -193,27 +193,26 @@ void session_refresh_attributes(struct session *session, struct node *node)
 		log_debug("attributes not refreshed: %s", strerror(errno));
 }
 
-/* Pages that programs have dirtied in mapped files reach the store. */
-static void write_back_mount(const struct session *session)
-{
-	struct stat st;
-	owned_fd fd = open(session->settings.mountpoint,
-			   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != session->device)
-		return; /* unmounted, or covered by another mount */
-	if (syncfs(fd) < 0)
-		log_error("writing back mapped files: %s", strerror(errno));
-}
-
 /*
  * What programs have dirtied in mappings of the mount comes to us: syncfs of
  * the mount, served by other threads meanwhile. The descriptor is kept no
- * longer than that, or nobody could unmount.
+ * longer than that, or nobody could unmount. 0 or -errno.
  */
-static void write_back(void *context)
+static int write_back(void *context)
 {
-	write_back_mount(context);
+	const struct session *session = context;
+	struct stat st;
+
+	if (session->workers.stopping)
+		return 0;
+	owned_fd fd = open(session->settings.mountpoint,
+			   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	/* Unmounted, or covered by another mount? */
+	if (st.st_dev != session->device)
+		return 0;
+	return syncfs(fd) < 0 ? -errno : 0;
 }
 
 static void invalidate(void *context, struct node *node, off_t offset,
@@ -452,8 +451,11 @@ static void *close_mount(void *argument)
 {
 	struct session *session = argument;
 	struct timespec interval = { .tv_nsec = 10000000 };
+	int r;
 
-	write_back_mount(session);
+	r = write_back(session);
+	if (r < 0)
+		log_error("writing back mapped files: %s", strerror(-r));
 	detach_mount(session);
 	for (unsigned waited = 0; waited < LINGER_MS; waited += 10) {
 		if (session->workers.stopping)
