@@ -207,6 +207,8 @@ int file_set_policies(struct file *file, const struct policy *own,
 	r = put_in_force(file, own, in_memory);
 	if (r == 0) {
 		advise(file, file_policy(file));
+		/* What was written so far may not have been counted. */
+		file->dirty = file->dirty || file->writers > 0;
 		file_track(file, file->writers > 0);
 	}
 	lock_drop(&file->node->lock, lock_rank_node);

@@ -63,18 +63,18 @@ static void note_error(struct file *file, int error)
 {
 	struct node *node = file->node;
 
-	counter_add(&file->fs->counters.sync_errors, 1);
 	log_error("inode %llu: sync: %s", (unsigned long long)node->ino,
 		  strerror(error));
 	count_error(file, error);
-	if (!file->closed)
-		return;
-	lock_take(&node->lock, lock_rank_node);
-	if (node->file && node->file != file)
-		count_error(node->file, error);
-	else
-		node->pending_error = error;
-	lock_drop(&node->lock, lock_rank_node);
+	if (file->closed) {
+		lock_take(&node->lock, lock_rank_node);
+		if (node->file && node->file != file)
+			count_error(node->file, error);
+		else
+			node->pending_error = error;
+		lock_drop(&node->lock, lock_rank_node);
+	}
+	counter_add(&file->fs->counters.sync_errors, 1);
 }
 
 void file_take_pending_error_locked(struct file *file,
@@ -272,14 +272,11 @@ static void schedule_look(struct file *file, const struct policy *policy,
 void file_track(struct file *file, bool writer)
 {
 	const struct policy *policy = file_policy(file);
-	bool was = file->tracked;
 
 	file->tracked = policy->every > 0 || policy->dirty > 0 ||
 			policy->close;
 	if (!file->tracked || !writer)
 		return;
-	if (!was && file->path == data_path_daemon && file->writers > 1)
-		file->dirty = true; /* nobody has counted so far */
 	if (is_written_unseen(file) || file->dirty)
 		schedule_look(file, policy, clock_now());
 }

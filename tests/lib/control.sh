@@ -106,6 +106,12 @@ status() {
 	value "$1" status | sed -n "s/^${2//./\\.}=//p"
 }
 
+# because PATTERN FILE: why it is on the daemon's path; where the mount has no
+# other there is no other reason.
+because() {
+	is "@($1|the mount has no passthrough)" status "$2" data.why
+}
+
 # stats KEY: of the mount.
 stats() {
 	value "$MNT" stats | sed -n "s/^${1//./\\.}=//p"
@@ -120,16 +126,16 @@ stats_like() {
 
 # Of a store file, by the kernel: resident, dirty, being written.
 resident() {
-	"$HELPERS/pages" count "$@" | cut -d ' ' -f 1
+	as_user "$HELPERS/pages" count "$@" | cut -d ' ' -f 1
 }
 
 dirty() {
-	"$HELPERS/pages" count "$@" | cut -d ' ' -f 2
+	as_user "$HELPERS/pages" count "$@" | cut -d ' ' -f 2
 }
 
 # Dirty or being written, of files and whole trees.
 unwritten() {
-	"$HELPERS/pages" unwritten "$@"
+	as_user "$HELPERS/pages" unwritten "$@"
 }
 
 # evict NAME...: nothing of it is in memory any more, in the store nor, where
@@ -143,7 +149,7 @@ evict() {
 
 # Not while it is mapped: a close may not have reached the daemon yet.
 evicted() {
-	"$HELPERS/pages" evict "$MNT/$1" "$STORE/$1" &&
+	as_user "$HELPERS/pages" evict "$MNT/$1" "$STORE/$1" &&
 		[[ $(resident "$STORE/$1") -eq 0 ]]
 }
 

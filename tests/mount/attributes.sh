@@ -13,7 +13,7 @@ actions=(advise.now sync.now discard.now)
 shopt -s extglob
 
 fresh() {
-	rm -rf "${MNT:?}/$1"
+	as_user rm -rf "${MNT:?}/$1"
 	as_user touch "$MNT/$1"
 }
 
@@ -55,7 +55,7 @@ each_policy_reads_back() {
 	local name text file
 	as_user touch "$MNT/each.file"
 	as_user mkdir "$MNT/each.directory"
-	for file in "$MNT"/each.*; do
+	for file in "$MNT"/each.{file,directory}; do
 		while read -r name text; do
 			# Who can't have huge pages says so; see advice.sh.
 			if [[ $text == hugepage ]] &&
@@ -402,7 +402,7 @@ a_bad_value_in_the_store_harms_nobody() {
 # --- inheritance -------------------------------------------------------------
 
 parent() {
-	rm -rf "${MNT:?}/parent"
+	as_user rm -rf "${MNT:?}/parent"
 	as_user mkdir "$MNT/parent"
 	is 'ok 0' xattr set "$MNT/parent" sync relaxed
 	is 'ok 0' xattr set "$MNT/parent" advise random
