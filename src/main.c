@@ -193,6 +193,7 @@ static int run(struct daemon *daemon, char *error)
 	struct filesystem_settings settings = {
 		.kernel_path = true,
 		.cross_mounts = options->cross_mounts,
+		.no_fsync = options->nofsync,
 		.attr_timeout = options->attr_timeout,
 		.entry_timeout = options->entry_timeout,
 		.negative_timeout = options->negative_timeout,

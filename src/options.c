@@ -102,6 +102,8 @@ static const struct rule rules[] = {
 	FIELD("nocross_mounts", rule_switch, cross_mounts, false),
 	FIELD("allow_other", rule_allow_other, allow_other, tristate_yes),
 	FIELD("noallow_other", rule_allow_other, allow_other, tristate_no),
+	FIELD("nofsync", rule_switch, nofsync, true),
+	FIELD("fsync", rule_switch, nofsync, false),
 	FIELD("data", rule_data, data, 0),
 	FIELD("threads", rule_threads, threads, 0),
 	FIELD("attr_timeout", rule_seconds, attr_timeout, 0),
@@ -553,6 +555,11 @@ static int finish(struct parser *parser)
 		return line_fail(parser->error, parser->error_size, EINVAL,
 			"options 'allow_other' and 'allow_root' exclude each "
 			"other: expected one of them");
+	if (out->nofsync && out->policy.fsync != policy_fsync_defer)
+		return line_fail(parser->error, parser->error_size, EINVAL,
+			"option 'nofsync' has every fsync return at once: "
+			"expected it with sync=relaxed, sync=manual or "
+			"another sync=fsync=defer");
 	if (parser->positions < 2)
 		return line_fail(parser->error, parser->error_size, EINVAL,
 			"%s missing: expected msyncfs [-o OPTIONS] STORE "

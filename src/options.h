@@ -49,6 +49,7 @@ struct options {
 	bool allow_root;
 	bool auto_unmount;
 	bool cross_mounts;
+	bool nofsync; /* the kernel answers fsync; takes a deferring policy */
 	enum data_path_choice data;
 	unsigned threads; /* 0: not given */
 

@@ -7,6 +7,7 @@
 #	bindfs		bindfs with its defaults
 #	store		the store directory itself
 #	strict group relaxed	the daemon with that sync policy
+#	nofsync	relaxed, and the kernel answers fsync
 #	eatmydata	the store directory; the programs run under eatmydata(1)
 #
 # All of them show the same store, $STORE. A daemon is kept in the foreground
@@ -28,6 +29,7 @@ start_contender() {
 	mkdir -p "$ROOT"
 	case $who in
 	strict|relaxed) options+=,sync=$who ;;
+	nofsync) options+=,sync=relaxed,nofsync ;;
 	group) options+=,sync=fsync=group:5ms ;;
 	esac
 	case $who in

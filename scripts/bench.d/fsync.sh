@@ -78,13 +78,13 @@ describe_fsync_row() {
 	local group_bar=-
 	KIND=fsync IO_ACTION= IO_BLOCK=0 IO_OPS=1000 ROW_DATA=$DATA
 	PROGRAM=${1#slow-} STORE=$FAST_STORE CLIENTS=8
-	CONTENDERS=(store eatmydata strict group relaxed)
+	CONTENDERS=(store eatmydata strict group relaxed nofsync)
 	if [[ $1 == slow-* ]]; then
 		STORE=$SLOW_STORE
 		[[ $1 == *sqlite8* ]] && group_bar=3
 	fi
 	COMPARISONS=("strict store 0.9" "group strict $group_bar"
-		"relaxed eatmydata 0.6")
+		"relaxed eatmydata 0.6" "nofsync eatmydata 0.6")
 	[[ $PROGRAM == sqlite-* ]] && CLIENTS=1
 	# Shell functions begin_PROGRAM, work_PROGRAM OPS, end_PROGRAM.
 	PROGRAM=${PROGRAM/sqlite8/sqlite}

@@ -90,6 +90,7 @@ label() {
 # one is for a test that is wrong itself.
 limit() {
 	local seconds=300
+	[[ $1 == */fault.sh ]] && seconds=600
 	[[ $2 == build ]] || seconds=900
 	[[ $1 == */scale.sh && -n ${scale_files:-} ]] && seconds=7200
 	echo "$seconds"

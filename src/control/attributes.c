@@ -234,6 +234,19 @@ static int apply_lock(const struct attributes_request *request,
 	return r;
 }
 
+/* Whoever made it anew, before the policy was in force, saw the old one. */
+static void drop_unlocked(const struct attributes_request *request,
+			  const struct policy *own)
+{
+	struct policy effective;
+	struct store_id id;
+
+	policy_merge(&effective, own, &request->fs->settings.policy);
+	node_id(request->node, &id);
+	if (effective.lock == policy_lock_off)
+		hold_drop(&request->fs->holds, &id);
+}
+
 /* The policies have changed in the store: who uses them learns it. */
 static int put_in_force(const struct attributes_request *request)
 {
@@ -243,21 +256,22 @@ static int put_in_force(const struct attributes_request *request)
 	struct store_id id;
 	struct file *file;
 	bool in_memory;
-	int r;
+	int r = 0;
 
 	if (S_ISDIR(node->type)) {
 		directory_policies_changed(node);
 		return 0;
 	}
-	file = file_of_node(node);
-	if (!file)
-		return 0;
 	node_id(node, &id);
 	r = policy_store_load(&fs->policies, &id, request->inode, &own,
 			      &in_memory);
-	if (r == 0)
+	file = file_of_node(node);
+	if (r == 0 && file)
 		r = file_set_policies(file, &own, in_memory);
-	file_release(file);
+	if (file)
+		file_release(file);
+	if (r == 0)
+		drop_unlocked(request, &own);
 	return r;
 }
 
@@ -269,6 +283,11 @@ static int check_effect(const struct attributes_request *request,
 	const struct store *store = &request->fs->store;
 	int r = 0;
 
+	if (name == policy_sync && own->fsync != policy_fsync_defer &&
+	    request->fs->settings.no_fsync) {
+		*reason = "the mount has -o nofsync: every fsync is deferred";
+		return -EOPNOTSUPP;
+	}
 	if (name == policy_lock)
 		r = apply_lock(request, own);
 	else if (name == policy_advise && own->huge == policy_hugepage)
@@ -308,11 +327,9 @@ static int set_policy(const struct attributes_request *request,
 	}
 	r = policy_store_save(&fs->policies, &id, request->inode, &own, name,
 			      flags);
-	if (r == 0)
-		return put_in_force(request);
-	if (name == policy_lock)
+	if (r < 0 && name == policy_lock)
 		apply_lock(request, &before);
-	return r;
+	return r < 0 ? r : put_in_force(request);
 }
 
 static int act(const struct attributes_request *request, const char *name,

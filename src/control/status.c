@@ -116,7 +116,7 @@ static void put_closed_file(FILE *out, struct filesystem *fs,
 }
 
 /* What is set and does nothing, or not yet, and why. */
-static void put_notes(FILE *out, struct file *file,
+static void put_notes(FILE *out, struct filesystem *fs, struct file *file,
 		      const struct policy *policy)
 {
 	bool must;
@@ -129,6 +129,9 @@ static void put_notes(FILE *out, struct file *file,
 		fprintf(out, "note=lock=onfault holds what was in memory when "
 			     "it was set, and what came in until a last "
 			     "close\n");
+	if (policy->fsync != policy_fsync_defer && fs->settings.no_fsync)
+		fprintf(out, "note=the mount has -o nofsync: fsync does not "
+			     "wait\n");
 	if (!file)
 		return;
 	if (reason && file->path == data_path_kernel)
@@ -159,7 +162,7 @@ static void put_file(FILE *out, struct filesystem *fs, struct node *node,
 		put_closed_file(out, fs, node);
 	hold_has(&fs->holds, &id, &held);
 	put_number(out, "locked", (int64_t)held);
-	put_notes(out, file, force);
+	put_notes(out, fs, file, force);
 	if (file)
 		file_release(file);
 }

@@ -153,6 +153,9 @@ static void hold_pages(void *argument)
 	else if (policy->lock != policy_lock_off)
 		r = hold_set(&file->fs->holds, &id, file->fd,
 			     policy->lock == policy_lock_onfault);
+	/* It may have been unlocked meanwhile. */
+	if (file_policy(file)->lock == policy_lock_off)
+		hold_drop(&file->fs->holds, &id);
 	file->lock_error = -r;
 	if (r < 0)
 		log_warning("lock=on: a file's pages can't be held: %s%s",

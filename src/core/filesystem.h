@@ -27,6 +27,7 @@ struct group;
 struct filesystem_settings {
 	bool kernel_path; /* use passthrough where it works */
 	bool cross_mounts;
+	bool no_fsync; /* the kernel answers fsync(2) by itself */
 	double attr_timeout; /* seconds */
 	double entry_timeout;
 	double negative_timeout;

@@ -180,7 +180,10 @@ static int reserve(struct hold_table *table, struct held_file *file,
 	return error;
 }
 
-/* The file's size in whole pages. */
+/*
+ * The file's size in whole pages; -ENOENT when it has no name any more. Who
+ * removes a name drops the hold afterwards, so one of the two sees the other.
+ */
 static int length_of(int fd, uint64_t *length)
 {
 	uint64_t page = pagecache_page_size();
@@ -190,6 +193,8 @@ static int length_of(int fd, uint64_t *length)
 		return -errno;
 	if (!S_ISREG(status.st_mode))
 		return -EINVAL;
+	if (status.st_nlink == 0)
+		return -ENOENT;
 	*length = ((uint64_t)status.st_size + page - 1) / page * page;
 	return *length > SIZE_MAX / 2 ? -ENOMEM : 0;
 }
@@ -242,8 +247,9 @@ int hold_set(struct hold_table *table, const struct store_id *id, int fd,
 	} else if (file->settled && file->on_fault != on_fault) {
 		pagecache_hold_change(&file->hold, file->on_fault);
 	}
-	end(table, file, file->hold.length, file->settled);
-	return error;
+	end(table, file, file->hold.length,
+	    file->settled && error != -ENOENT);
+	return error == -ENOENT ? 0 : error;
 }
 
 int hold_follow(struct hold_table *table, const struct store_id *id, int fd)
@@ -254,8 +260,8 @@ int hold_follow(struct hold_table *table, const struct store_id *id, int fd)
 	if (!file)
 		return 0;
 	error = stretch(table, file, fd, file->on_fault);
-	end(table, file, file->hold.length, true);
-	return error;
+	end(table, file, file->hold.length, error != -ENOENT);
+	return error == -ENOENT ? 0 : error;
 }
 
 void hold_drop(struct hold_table *table, const struct store_id *id)

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Attributes are not cached
- * - for a file with setuid or setgid bits: every exec then asks for the mode
- *   (fuse_permission() refreshes what has timed out), so bits that a write
- *   has cleared in the store are never acted on;
- * - for a file that is open O_RDWR on the kernel path: a mapped write moves
- *   its times unseen. (The kernel notices write(2), which is all that O_WRONLY
- *   allows: a shared mapping that can be written takes both rights.)
+ * Attributes are not cached for as long as the mount allows
+ * - but not at all for a file with setuid or setgid bits: every exec then
+ *   asks for the mode (fuse_permission() refreshes what has timed out), so
+ *   bits that a write has cleared in the store are never acted on;
+ * - but for about a tick of the kernel's clock, which is as exact as file
+ *   times are, for one that is open O_RDWR on the kernel path: a mapped write
+ *   moves its times unseen. (The kernel notices write(2), which is all that
+ *   O_WRONLY allows: a shared mapping that can be written takes both rights.)
+ *   Not to cache them costs a request for each lseek(SEEK_END), of which
+ *   PostgreSQL makes a dozen in a transaction.
  */
 #include "fuse/entry.h"
 
@@ -16,6 +19,9 @@
 #include "os/clock.h"
 #include "os/credentials.h"
 #include "util/cleanup.h"
+
+/* Seconds: 1 / HZ on most kernels; the kernel rounds up to that. */
+#define UNSEEN_TIMEOUT 0.004
 
 static uint32_t seconds_now(void)
 {
@@ -31,7 +37,7 @@ double entry_attr_timeout(struct filesystem *fs, struct node *node,
 	if (S_ISREG(st->st_mode) && (st->st_mode & (S_ISUID | S_ISGID)))
 		return 0;
 	if (node->written_unseen)
-		return 0;
+		return timeout < UNSEEN_TIMEOUT ? timeout : UNSEEN_TIMEOUT;
 	if (timeout > 0)
 		node->attributes_until =
 			until < UINT32_MAX ? (uint32_t)ceil(until) :

@@ -131,6 +131,10 @@ static void op_fsyncdir(fuse_req_t req, fuse_ino_t number, int data_only,
 	struct policy own, policy;
 	int r;
 
+	if (fs->settings.no_fsync) {
+		reply_status(req, -ENOSYS);
+		return;
+	}
 	r = directory_policies(fs, node, &inode, &own);
 	policy_merge(&policy, &own, &fs->settings.policy);
 	if (r == 0 && policy.fsync == policy_fsync_defer) {

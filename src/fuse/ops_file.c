@@ -348,9 +348,15 @@ static void answer(void *request, int result)
 static void op_fsync(fuse_req_t req, fuse_ino_t number, int data_only,
 		     struct fuse_file_info *fi)
 {
-	int r = file_fsync(handle_of(fi), data_only, answer, req);
+	int r;
 
 	(void)number;
+	/* From then on the kernel doesn't ask any more. */
+	if (filesystem_of(req)->settings.no_fsync) {
+		reply_status(req, -ENOSYS);
+		return;
+	}
+	r = file_fsync(handle_of(fi), data_only, answer, req);
 	if (r != FILE_WAITS)
 		reply_status(req, r);
 }

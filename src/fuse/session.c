@@ -35,6 +35,7 @@
 #include "fuse/request.h"
 #include "fuse/wire.h"
 #include "fuse/workers.h"
+#include "os/clock.h"
 #include "os/credentials.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -44,6 +45,8 @@
 #define MAX_BACKGROUND 256
 /* Bytes of a message: a write of more takes a while to copy. */
 #define LONG_MESSAGE ((size_t)64 << 10)
+/* How long somebody who has asked something may ask something again. */
+#define COMPANY_NS INT64_C(20000000)
 /* After the mount was detached, for programs that still have files open. */
 #define LINGER_MS 1000
 /* For workers that wait for the store's device. */
@@ -62,6 +65,9 @@ struct session {
 	pthread_t closer; /* while closing */
 	bool mounted;
 	bool abandoned; /* stopped while programs had files open */
+	/* Whose the last request was, and when it was another's than before. */
+	_Atomic uint32_t last_caller;
+	_Atomic int64_t mixed_at; /* clock_coarse() */
 	_Atomic dev_t device; /* of the mounted root, while serving */
 };
 
@@ -254,14 +260,36 @@ static bool waits_for_device(const void *body, size_t size)
 	return file_policy(handle->file)->fsync == policy_fsync_honor;
 }
 
-/* By its nature: what waits for a device, or copies a lot. */
-static bool is_long(const void *message, size_t size)
+/* Requests of several programs or threads have come lately. */
+static bool has_company(const struct session *session)
 {
+	return clock_coarse() - session->mixed_at < COMPANY_NS;
+}
+
+static void note_caller(struct session *session, uint32_t caller)
+{
+	/* 0: the kernel's own, such as write-back. */
+	if (caller == 0 || caller == session->last_caller)
+		return;
+	session->last_caller = caller;
+	session->mixed_at = clock_coarse();
+}
+
+/* By its nature: what waits for a device, or copies a lot. */
+static bool is_long(void *context, const void *message, size_t size)
+{
+	struct session *session = context;
 	const struct wire_in_header *header = message;
 
+	note_caller(session, header->pid);
 	switch (header->opcode) {
 	case WIRE_FSYNC:
-		return waits_for_device(header + 1, size - sizeof(*header));
+		/*
+		 * A program that is alone waits for just this; to wake
+		 * another thread would cost it a tenth of an fsync.
+		 */
+		return has_company(session) &&
+		       waits_for_device(header + 1, size - sizeof(*header));
 	case WIRE_FSYNCDIR:
 	case WIRE_FALLOCATE:
 	case WIRE_COPY_FILE_RANGE:

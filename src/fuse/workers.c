@@ -206,7 +206,8 @@ static void work(struct worker *worker)
 		unsigned left = atomic_fetch_sub(&workers->readers, 1) - 1;
 
 		atomic_fetch_add(&workers->taken, 1);
-		if (left == 0 && workers->is_long(worker->message, size))
+		if (workers->is_long(workers->context, worker->message, size) &&
+		    left == 0)
 			add_reader(workers);
 		wake_watchdog(workers);
 		workers->serve(workers->context, worker->message, size);

@@ -25,8 +25,10 @@ struct workers {
 	/* Set by the caller. */
 	int device;
 	unsigned limit;
-	/* Will serving this take long by its nature? */
-	bool (*is_long)(const void *message, size_t size);
+	/*
+	 * Will serving this take long by its nature? Asked of each request.
+	 */
+	bool (*is_long)(void *context, const void *message, size_t size);
 	/* Serves one request; in the worker's thread. */
 	void (*serve)(void *context, void *message, size_t size);
 	/* There was nothing to serve for a while; in the watchdog's thread. */

@@ -31,6 +31,7 @@ enum step_flags {
 	step_advice = 128, /* it advises, at once or later */
 	step_durable = 256, /* it is about syncing, perhaps in the background */
 	step_status = 512, /* it tells what can be found out */
+	step_counts_dirty = 1024, /* opens the file for that alone */
 };
 
 struct step {

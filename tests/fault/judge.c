@@ -141,6 +141,17 @@ static const struct fallback {
 	{ fault_cachestat, op_background, false, step_advice },
 	/* Synced alone instead of with others. */
 	{ fault_calloc, op_fsync, false, 0 },
+	/* Dropped in another way, see pagecache_evict.c. */
+	{ fault_madvise, op_background, false, step_durable },
+	/*
+	 * What programs have mapped is written back through the mount, which
+	 * is opened for that; tried again soon, and a program's own fsync
+	 * does it by itself.
+	 */
+	{ fault_openat, op_opendir, false, step_by_time },
+	{ fault_malloc, op_opendir, false, step_by_time },
+	{ fault_calloc, op_opendir, false, step_by_time },
+	{ fault_syncfs, op_background, false, step_by_time },
 	{ fault_fstat, op_background, false, step_durable },
 	{ fault_cachestat, op_background, false, step_durable },
 	/* Not known to be clean: taken as dirty. */
@@ -162,6 +173,8 @@ static const struct fallback {
 	{ fault_fstat, op_getxattr, false, step_status },
 	{ fault_cachestat, op_getxattr, false, step_status },
 	{ fault_readlinkat, op_getxattr, false, step_status },
+	{ fault_open, op_getxattr, true, step_counts_dirty },
+	{ fault_malloc, op_getxattr, true, step_counts_dirty },
 };
 
 /* ---- names ------------------------------------------------------------- */

@@ -361,7 +361,7 @@ const struct step control_steps[] = {
 	{ "advise_dontneed_while_open", a_file, advise_open_dontneed,
 	  step_advice },
 	{ "status_of_a_file", a_file, file_status,
-	  step_attributes | step_status },
+	  step_attributes | step_status | step_counts_dirty },
 	{ "status_of_an_open_file", a_file, open_file_status,
 	  step_attributes | step_status },
 	{ "status_of_a_directory", a_directory, directory_status,

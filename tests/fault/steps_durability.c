@@ -58,7 +58,7 @@ static void a_file_synced_after_close(struct place *place)
 
 static void a_file_synced_by_time(struct place *place)
 {
-	with_sync(place, "fsync=defer+every=200ms");
+	with_sync(place, "fsync=defer+every=80ms");
 }
 
 /* ---- asked for --------------------------------------------------------- */

@@ -8,8 +8,8 @@
 #		prefix; prints what helper `attribute` prints
 #	is PATTERN COMMAND...		fails unless the output is that
 #	becomes SECONDS PATTERN COMMAND...	the same, polled
-#	mounted CASE...			a case with a mount of its own, made with
-#		MOUNT_OPTIONS; cases are subshells, so a mount ends with it
+#	mounted CASE...			a case with a mount of its own, made
+#		with MOUNT_OPTIONS; cases are subshells, so a mount ends with it
 #	does SECONDS COMMAND...		polls until it succeeds, says if not
 #
 # With AS_USER set the attributes are set and read as that user.
@@ -227,6 +227,14 @@ memory_limit_end() {
 }
 
 # What a killed case left behind.
+control_cleanup() {
+	local groups group
+	groups=$(<"$BASE/cgroups")
+	harness_cleanup
+	for group in $groups; do
+		rmdir "$group" 2>/dev/null
+	done
+}
+
 : >"$BASE/cgroups"
-trap 'cgroups=$(<"$BASE/cgroups"); harness_cleanup
-	for group in $cgroups; do rmdir "$group" 2>/dev/null; done' EXIT
+trap control_cleanup EXIT

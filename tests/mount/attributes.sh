@@ -270,7 +270,8 @@ unknown_names_have_no_data() {
 other_attributes_pass() {
 	local name
 	fresh others
-	for name in user.msyncfs user.msyncfsx.sync user.sync user.x.msyncfs.y; do
+	for name in user.msyncfs user.msyncfsx.sync user.sync \
+		user.x.msyncfs.sync; do
 		is 'ok 0' attribute set "$MNT/others" "$name" 'any\n'
 		is 'ok 4 any\\n' attribute get "$MNT/others" "$name"
 		is 'ok 4 any\\n' attribute get "$STORE/others" "$name"
