@@ -291,6 +291,8 @@ static bool is_long(void *context, const void *message, size_t size)
 		return has_company(session) &&
 		       waits_for_device(header + 1, size - sizeof(*header));
 	case WIRE_FSYNCDIR:
+		return has_company(session) &&
+		       session->fs->settings.policy.fsync == policy_fsync_honor;
 	case WIRE_FALLOCATE:
 	case WIRE_COPY_FILE_RANGE:
 		return true;
