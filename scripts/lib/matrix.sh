@@ -61,6 +61,9 @@ sanitizer_lines() {
 			fi
 		done
 	done
+	[[ $1 == long ]] && return
+	some_scripts ext4 kernel - build-asan attributes.sh grow.sh
+	some_scripts ext4 daemon - build-tsan attributes.sh grow.sh
 }
 
 # The command line is the same on both data paths.

@@ -11,8 +11,8 @@
  * Mappings are found in /proc/PID/maps. The device there is that of what the
  * program has opened, the mount rather than the store (and on btrfs never
  * the one that stat(2) gives), and the inode number may have the store's
- * file system in its topmost byte. So a mapping whose inode number fits
- * is paged out by one page that is resident: if that one goes, it's our
+ * file system in its topmost byte. So a mapping whose inode number fits,
+ * unless it is of another disk, is paged out by one page that is resident: if that one goes, it's our
  * file's. On a stranger's mapping one page is read again some day. MADV_COLD
  * does too little to a stranger to need such a trial.
  */
@@ -135,6 +135,9 @@ static bool read_line(const struct search *search, const char *line,
 	found->start = (uintptr_t)start;
 	found->offset = (off_t)offset;
 	found->sure = search->device == makedev(major_number, minor_number);
+	/* Another disk's; a FUSE mount, like btrfs, has a device of no kind. */
+	if (!found->sure && major_number != 0)
+		return false;
 	*part = *range;
 	if (part->at < found->offset)
 		part->at = found->offset;
