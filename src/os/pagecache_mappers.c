@@ -12,9 +12,10 @@
  * program has opened, the mount rather than the store (and on btrfs never
  * the one that stat(2) gives), and the inode number may have the store's
  * file system in its topmost byte. So a mapping whose inode number fits,
- * unless it is of another disk, is paged out by one page that is resident: if that one goes, it's our
- * file's. On a stranger's mapping one page is read again some day. MADV_COLD
- * does too little to a stranger to need such a trial.
+ * unless it is of another disk, is paged out by one page that is resident:
+ * if that one goes, it's our file's. On a stranger's mapping one page is read
+ * again some day. MADV_COLD does too little to a stranger to need such a
+ * trial.
  */
 #include <ctype.h>
 #include <dirent.h>
