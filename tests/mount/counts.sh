@@ -143,6 +143,29 @@ a_repeated_look_up_of_a_missing_name_costs_nothing() {
 	client_end 0
 }
 
+# The capability of a written file may be asked for beside it.
+fsyncs_are_answered_by_the_kernel() {
+	unmount_store
+	mount_store "$timeouts" -o sync=relaxed,nofsync
+	client_new
+	expect 0 'ok *' open 0 "$MNT/synced" rw,create
+	expect 0 'ok 4096' write 0 0 4096 65
+	counters_mark
+	expect 0 'ok *' fsync 0
+	for _ in 1 2 3 4 5; do
+		expect 0 'ok *' fsync 0
+		expect 0 'ok *' fdatasync 0
+	done
+	came_only 'FSYNC 1'
+	# Nobody can be promised what the kernel doesn't ask for.
+	as_user setfattr -n user.msyncfs.sync -v strict "$MNT/synced" \
+		2>"$BASE/refused" && return 1
+	grep -q 'not supported' "$BASE/refused"
+	as_user setfattr -n user.msyncfs.sync -v manual "$MNT/synced"
+	client_end 0
+	unmount_store
+}
+
 debug_prints_the_table_at_unmount() {
 	unmount_store
 	mount_store "$timeouts" -d
@@ -180,6 +203,8 @@ t a_repeated_look_up_of_a_missing_name_costs_no_request \
 	a_repeated_look_up_of_a_missing_name_costs_nothing
 t capabilities_are_asked_for_once_and_not_per_write \
 	capabilities_are_asked_for_once
+t with_nofsync_fsyncs_are_answered_by_the_kernel \
+	fsyncs_are_answered_by_the_kernel
 t debug_prints_the_table_at_unmount debug_prints_the_table_at_unmount
 t the_store_is_given_back drop_store
 done_testing

@@ -322,6 +322,14 @@ static void allow_other_and_allow_root_exclude_each_other(void **state)
 		->allow_root);
 }
 
+static void nofsync_needs_a_policy_that_defers(void **state)
+{
+	bad_list(*state, "nofsync", "'nofsync'", "fsync=defer");
+	bad_list(*state, "sync=strict,nofsync", "'nofsync'", "fsync=defer");
+	assert_true(list(*state, "nofsync,sync=relaxed")->nofsync);
+	assert_false(list(*state, "sync=manual,nofsync,fsync")->nofsync);
+}
+
 static void switches_are_switched(void **state)
 {
 	assert_true(list(*state, "cross_mounts")->cross_mounts);
@@ -636,6 +644,7 @@ int main(void)
 		sentence(a_timeout_of_a_thousand_digits_is_refused),
 		sentence(who_has_access_is_chosen),
 		sentence(allow_other_and_allow_root_exclude_each_other),
+		sentence(nofsync_needs_a_policy_that_defers),
 		sentence(switches_are_switched),
 		sentence(switches_and_flags_take_no_value),
 		sentence(texts_are_kept),
