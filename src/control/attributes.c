@@ -247,15 +247,15 @@ static void drop_unlocked(const struct attributes_request *request,
 		hold_drop(&request->fs->holds, &id);
 }
 
-/* The policies have changed in the store: who uses them learns it. */
-static int put_in_force(const struct attributes_request *request)
+/* They have changed in the store to these: who uses them learns it. */
+static int put_in_force(const struct attributes_request *request,
+			const struct policy *own)
 {
 	struct filesystem *fs = request->fs;
 	struct node *node = request->node;
-	struct policy own;
+	struct policy in_memory;
 	struct store_id id;
 	struct file *file;
-	bool in_memory;
 	int r = 0;
 
 	if (S_ISDIR(node->type)) {
@@ -263,15 +263,14 @@ static int put_in_force(const struct attributes_request *request)
 		return 0;
 	}
 	node_id(node, &id);
-	r = policy_store_load(&fs->policies, &id, request->inode, &own,
-			      &in_memory);
 	file = file_of_node(node);
-	if (r == 0 && file)
-		r = file_set_policies(file, &own, in_memory);
-	if (file)
+	if (file) {
+		r = file_set_policies(file, own,
+				      policy_store_in_memory(&fs->policies,
+							     &id, &in_memory));
 		file_release(file);
-	if (r == 0)
-		drop_unlocked(request, &own);
+	}
+	drop_unlocked(request, own);
 	return r;
 }
 
@@ -329,7 +328,7 @@ static int set_policy(const struct attributes_request *request,
 			      flags);
 	if (r < 0 && name == policy_lock)
 		apply_lock(request, &before);
-	return r < 0 ? r : put_in_force(request);
+	return r < 0 ? r : put_in_force(request, &own);
 }
 
 static int act(const struct attributes_request *request, const char *name,
@@ -393,12 +392,15 @@ int attributes_remove(const struct attributes_request *request)
 		return -EPERM;
 	name = policy_of_key(attribute->name);
 	node_id(request->node, &id);
-	r = policy_store_remove(&fs->policies, &id, request->inode, name);
+	/* What is left is known before anything is changed. */
+	r = policy_store_load(&fs->policies, &id, request->inode, &own, NULL);
+	if (r == 0)
+		r = policy_store_remove(&fs->policies, &id, request->inode,
+					name);
 	if (r < 0)
 		return r;
-	if (name == policy_lock &&
-	    policy_store_load(&fs->policies, &id, request->inode, &own,
-			      NULL) == 0)
+	policy_copy(&own, &policy_builtin, name);
+	if (name == policy_lock)
 		(void)apply_lock(request, &own);
-	return put_in_force(request);
+	return put_in_force(request, &own);
 }

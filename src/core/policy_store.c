@@ -252,16 +252,21 @@ int policy_store_load(struct policy_store *policies,
 	return 0;
 }
 
-static bool is_set(struct policy_store *policies, const struct store_id *id,
-		   const struct inode_handle *inode, enum policy_name name)
+/* 1, 0, or -errno. */
+static int is_set(struct policy_store *policies, const struct store_id *id,
+		  const struct inode_handle *inode, enum policy_name name)
 {
 	struct attribute_name attribute = attribute_of(name);
 	struct policy kept;
+	ssize_t n;
 
 	if (policy_store_in_memory(policies, id, &kept) &&
 	    policy_has(&kept, name))
-		return true;
-	return inode_getxattr(inode, attribute.text, NULL, 0) >= 0;
+		return 1;
+	n = inode_getxattr(inode, attribute.text, NULL, 0);
+	if (n < 0)
+		return is_absent(n) ? 0 : (int)n;
+	return 1;
 }
 
 static int keep_in_memory(struct policy_store *policies,
@@ -299,11 +304,12 @@ int policy_store_save(struct policy_store *policies,
 	int r;
 
 	if (flags & (XATTR_CREATE | XATTR_REPLACE)) {
-		bool there = is_set(policies, id, inode, name);
-
-		if (there && (flags & XATTR_CREATE))
+		r = is_set(policies, id, inode, name);
+		if (r < 0)
+			return r;
+		if (r == 1 && (flags & XATTR_CREATE))
 			return -EEXIST;
-		if (!there && (flags & XATTR_REPLACE))
+		if (r == 0 && (flags & XATTR_REPLACE))
 			return -ENODATA;
 	}
 	r = inode_setxattr(inode, attribute.text, text, length, 0);
