@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,12 +26,11 @@ struct attribute {
 	const char *name;
 	enum attribute_kind kind;
 	unsigned where;
-	const char *values;
 };
 
 static const struct attribute attributes[] = {
 #define ATTRIBUTE(name, kind, where, values, help) \
-	{ name, attribute_##kind, where, values },
+	{ name, attribute_##kind, where },
 	ATTRIBUTE_LIST(ATTRIBUTE)
 #undef ATTRIBUTE
 };
@@ -77,13 +77,11 @@ bool attributes_may_wait(const char *name)
 static void log_error_of(const struct attributes_request *request,
 			 const char *error)
 {
-	/* What the log calls a file is its path in the store. */
-	struct inode_path link = inode_path_of(request->inode->fd);
-	char line[4096 + ERROR_MAX];
-	char path[4096];
-	ssize_t n = readlink(link.text, path, sizeof(path) - 1);
+	char line[PATH_MAX + ERROR_MAX];
+	char path[PATH_MAX];
 
-	path[n > 0 ? n : 0] = '\0';
+	/* What the log calls a file is its path in the store. */
+	inode_read_path(request->inode->fd, path);
 	line_fail(line, sizeof(line), EINVAL, "%s: " ATTRIBUTE_PREFIX "%s",
 		  path, error);
 	log_warning("%s", line);
@@ -209,34 +207,9 @@ static size_t length_of(const char *value, size_t size)
 	return size;
 }
 
-/* The file's pages are held, or let go, before the policy is kept. */
-static int apply_lock(const struct attributes_request *request,
-		      const struct policy *own)
-{
-	struct filesystem *fs = request->fs;
-	struct policy effective;
-	struct store_id id;
-	int r;
-
-	if (!S_ISREG(request->node->type))
-		return 0;
-	policy_merge(&effective, own, &fs->settings.policy);
-	node_id(request->node, &id);
-	if (effective.lock == policy_lock_off) {
-		hold_drop(&fs->holds, &id);
-		return 0;
-	}
-	owned_fd fd = file_open_descriptor(fs, request->node, O_RDONLY);
-	if (fd < 0)
-		return fd;
-	r = hold_set(&fs->holds, &id, fd,
-		     effective.lock == policy_lock_onfault);
-	return r;
-}
-
-/* Whoever made it anew, before the policy was in force, saw the old one. */
-static void drop_unlocked(const struct attributes_request *request,
-			  const struct policy *own)
+/* What lock these make it; a file that isn't to be held is let go. */
+static enum policy_lock drop_unlocked(const struct attributes_request *request,
+				      const struct policy *own)
 {
 	struct policy effective;
 	struct store_id id;
@@ -245,16 +218,34 @@ static void drop_unlocked(const struct attributes_request *request,
 	node_id(request->node, &id);
 	if (effective.lock == policy_lock_off)
 		hold_drop(&request->fs->holds, &id);
+	return effective.lock;
+}
+
+/* The file's pages are held, or let go, before the policy is kept. */
+static int apply_lock(const struct attributes_request *request,
+		      const struct policy *own)
+{
+	struct filesystem *fs = request->fs;
+	enum policy_lock lock;
+	struct store_id id;
+
+	if (!S_ISREG(request->node->type))
+		return 0;
+	lock = drop_unlocked(request, own);
+	if (lock == policy_lock_off)
+		return 0;
+	owned_fd fd = file_open_descriptor(fs, request->node, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	node_id(request->node, &id);
+	return hold_set(&fs->holds, &id, fd, lock == policy_lock_onfault);
 }
 
 /* They have changed in the store to these: who uses them learns it. */
 static int put_in_force(const struct attributes_request *request,
 			const struct policy *own)
 {
-	struct filesystem *fs = request->fs;
 	struct node *node = request->node;
-	struct policy in_memory;
-	struct store_id id;
 	struct file *file;
 	int r = 0;
 
@@ -262,14 +253,12 @@ static int put_in_force(const struct attributes_request *request,
 		directory_policies_changed(node);
 		return 0;
 	}
-	node_id(node, &id);
 	file = file_of_node(node);
 	if (file) {
-		r = file_set_policies(file, own,
-				      policy_store_in_memory(&fs->policies,
-							     &id, &in_memory));
+		r = file_set_policies(file, own);
 		file_release(file);
 	}
+	/* Whoever held it anew meanwhile saw the old policy. */
 	drop_unlocked(request, own);
 	return r;
 }

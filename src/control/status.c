@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -93,12 +94,8 @@ static void put_open_file(FILE *out, struct file *file)
 static int64_t dirty_bytes_of(struct filesystem *fs, struct node *node)
 {
 	owned_fd fd = file_open_descriptor(fs, node, O_RDONLY);
-	struct pagecache_counts counts;
 
-	if (fd < 0 || pagecache_count(fd, 0, 0, &counts) < 0 || !counts.exact)
-		return -1;
-	return (int64_t)((counts.dirty + counts.writeback) *
-			 pagecache_page_size());
+	return fd < 0 ? -1 : pagecache_dirty_bytes(fd);
 }
 
 static void put_closed_file(FILE *out, struct filesystem *fs,
@@ -285,12 +282,10 @@ static void put_counters(FILE *out, struct filesystem *fs)
 
 static void put_store(FILE *out, const struct filesystem *fs)
 {
-	struct inode_path link = inode_path_of(fs->store.root_fd);
-	char path[4096];
+	char path[PATH_MAX];
 	char line[4096];
-	ssize_t n = readlink(link.text, path, sizeof(path) - 1);
 
-	path[n > 0 ? n : 0] = '\0';
+	inode_read_path(fs->store.root_fd, path);
 	line_escape(line, sizeof(line), path);
 	fprintf(out, "store=%s\n", line);
 }
@@ -386,13 +381,11 @@ static struct ranked *open_files(struct filesystem *fs, size_t *count)
 static void put_ranked(FILE *out, struct file *file, uint64_t requests,
 		       const char *root)
 {
-	struct inode_path link = inode_path_of(file_descriptor(file));
-	char path[4096];
+	char path[PATH_MAX];
 	char line[8192];
-	ssize_t n = readlink(link.text, path, sizeof(path) - 1);
 	size_t skip = strlen(root);
 
-	path[n > 0 ? n : 0] = '\0';
+	inode_read_path(file_descriptor(file), path);
 	if (strncmp(path, root, skip) != 0 || path[skip] != '/')
 		skip = 0;
 	line_escape(line, sizeof(line), path + skip + (skip > 0));
@@ -402,15 +395,13 @@ static void put_ranked(FILE *out, struct file *file, uint64_t requests,
 
 int status_of_files(struct filesystem *fs, FILE *out)
 {
-	struct inode_path link = inode_path_of(fs->store.root_fd);
-	char root[4096];
-	ssize_t n = readlink(link.text, root, sizeof(root) - 1);
+	char root[PATH_MAX];
 	size_t count;
 	struct ranked *files = open_files(fs, &count);
 
 	if (!files)
 		return -ENOMEM;
-	root[n > 0 ? n : 0] = '\0';
+	inode_read_path(fs->store.root_fd, root);
 	qsort(files, count, sizeof(*files), by_requests);
 	for (size_t i = 0; i < count; i++) {
 		if (i < FILES_MAX && ftell(out) < FILES_TEXT_MAX)

@@ -231,8 +231,7 @@ static int begin_locked(struct filesystem *fs, struct file *file,
 {
 	int r = file_load_policies(file, inherited);
 
-	file->synced_mtime = st->st_mtim.tv_sec * 1000000000 +
-			     st->st_mtim.tv_nsec;
+	file->synced_mtime = clock_nanoseconds(&st->st_mtim);
 	if (r == 0)
 		r = choose_path(fs, file, st, caller);
 	if (r < 0)

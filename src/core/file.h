@@ -41,9 +41,7 @@ enum data_path {
 
 /* The policies that hold for an open file. Never changed, only replaced. */
 struct file_policies {
-	struct policy own; /* set on the file itself */
 	struct policy effective;
-	bool in_memory; /* the store doesn't have them */
 	struct file_policies *older; /* somebody may still look at it */
 };
 
@@ -245,8 +243,7 @@ static inline bool file_waits_at_close(const struct file *file)
 }
 
 /* Puts other policies of its own in force. 0 or -ENOMEM. */
-int file_set_policies(struct file *file, const struct policy *own,
-		      bool in_memory);
+int file_set_policies(struct file *file, const struct policy *own);
 
 /*
  * The node's file with a reference (file_release()), or NULL when it is not

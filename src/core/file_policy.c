@@ -20,15 +20,12 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
-static int put_in_force(struct file *file, const struct policy *own,
-			bool in_memory)
+static int put_in_force(struct file *file, const struct policy *own)
 {
 	struct file_policies *policies = malloc(sizeof(*policies));
 
 	if (!policies)
 		return -ENOMEM;
-	policies->own = *own;
-	policies->in_memory = in_memory;
 	policy_merge(&policies->effective, own, &file->fs->settings.policy);
 	policies->older = file->policies;
 	atomic_store_explicit(&file->policies, policies, memory_order_release);
@@ -43,7 +40,6 @@ int file_load_policies(struct file *file, const struct policy *inherited)
 		.writable = file->writable,
 	};
 	struct policy own = policy_builtin;
-	bool in_memory = false;
 	struct store_id id;
 	int r = 0;
 
@@ -52,10 +48,10 @@ int file_load_policies(struct file *file, const struct policy *inherited)
 		own = *inherited;
 	else
 		r = policy_store_load(&file->fs->policies, &id, &inode, &own,
-				      &in_memory);
+				      NULL);
 	if (r < 0)
 		return r;
-	return put_in_force(file, &own, in_memory);
+	return put_in_force(file, &own);
 }
 
 void file_free_policies(struct file *file)
@@ -201,13 +197,12 @@ void file_apply_policies(struct file *file)
 		hold_later(file);
 }
 
-int file_set_policies(struct file *file, const struct policy *own,
-		      bool in_memory)
+int file_set_policies(struct file *file, const struct policy *own)
 {
 	int r;
 
 	lock_take(&file->node->lock, lock_rank_node);
-	r = put_in_force(file, own, in_memory);
+	r = put_in_force(file, own);
 	if (r == 0) {
 		advise(file, file_policy(file));
 		/* What was written so far may not have been counted. */

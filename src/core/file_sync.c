@@ -119,8 +119,7 @@ static void forget_dirty(struct file *file)
 	file->dirty = false;
 	file->dirty_bytes = 0;
 	if (file->path == data_path_kernel && fstat(file->fd, &st) == 0)
-		file->synced_mtime = st.st_mtim.tv_sec * 1000000000 +
-				     st.st_mtim.tv_nsec;
+		file->synced_mtime = clock_nanoseconds(&st.st_mtim);
 }
 
 /* 0 or -errno; the error is noted. */
@@ -141,12 +140,7 @@ static int sync_file(struct file *file, bool data_only)
 
 int64_t file_dirty_bytes(struct file *file)
 {
-	struct pagecache_counts counts;
-
-	if (pagecache_count(file->fd, 0, 0, &counts) < 0 || !counts.exact)
-		return -1;
-	return (int64_t)((counts.dirty + counts.writeback) *
-			 pagecache_page_size());
+	return pagecache_dirty_bytes(file->fd);
 }
 
 static bool is_mtime_new(struct file *file)
@@ -154,8 +148,7 @@ static bool is_mtime_new(struct file *file)
 	struct stat st;
 
 	return fstat(file->fd, &st) < 0 ||
-	       st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec !=
-		       file->synced_mtime;
+	       clock_nanoseconds(&st.st_mtim) != file->synced_mtime;
 }
 
 static bool may_be_dirty(struct file *file)

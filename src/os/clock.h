@@ -10,12 +10,17 @@
 #include <stdint.h>
 #include <time.h>
 
+static inline int64_t clock_nanoseconds(const struct timespec *time)
+{
+	return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+}
+
 static inline int64_t clock_of(clockid_t id)
 {
 	struct timespec now;
 
 	clock_gettime(id, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	return clock_nanoseconds(&now);
 }
 
 /* Nanoseconds since boot. */

@@ -62,6 +62,14 @@ struct inode_path inode_path_of(int fd)
 	return path;
 }
 
+void inode_read_path(int fd, char path[PATH_MAX])
+{
+	struct inode_path link = inode_path_of(fd);
+	ssize_t n = readlink(link.text, path, PATH_MAX - 1);
+
+	path[n > 0 ? n : 0] = '\0';
+}
+
 /* The last part of it, relative to the open directory. */
 static const char *name_in(const struct inode_path *path)
 {

@@ -9,6 +9,7 @@
 #ifndef MSYNCFS_OS_INODE_H
 #define MSYNCFS_OS_INODE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -32,6 +33,9 @@ struct inode_path {
 	char text[32];
 };
 struct inode_path inode_path_of(int fd);
+
+/* Where the inode is, as /proc tells; empty when it doesn't. */
+void inode_read_path(int fd, char path[PATH_MAX]);
 
 /* chmod(2); fchmodat2(2) of Linux 6.6. */
 int inode_chmod(const struct inode_handle *inode, mode_t mode);

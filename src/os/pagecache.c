@@ -301,6 +301,16 @@ static int advise_view(char *view, size_t length, int advice)
 	return 0;
 }
 
+int64_t pagecache_dirty_bytes(int fd)
+{
+	struct pagecache_counts counts;
+
+	if (pagecache_count(fd, 0, 0, &counts) < 0 || !counts.exact)
+		return -1;
+	return (int64_t)((counts.dirty + counts.writeback) *
+			 pagecache_page_size());
+}
+
 /* In huge pages, if the mapping and the file system can. */
 static void want_huge(char *view, size_t length)
 {

@@ -40,6 +40,9 @@ size_t pagecache_page_size(void);
 int pagecache_count(int fd, off_t offset, off_t length,
 		    struct pagecache_counts *counts);
 
+/* What is dirty or being written, in bytes; -1: not known. */
+int64_t pagecache_dirty_bytes(int fd);
+
 /*
  * The parts that are in memory as text: "OFFSET+LENGTH STATE", in bytes, one
  * a line; STATE is r (resident, clean), d (dirty) or w (being written), and

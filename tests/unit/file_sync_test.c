@@ -291,7 +291,7 @@ static void a_policy_that_is_set_later_holds_for_what_was_written(void **state)
 	own = policy_builtin;
 	policy_parse(&own, policy_sync, "fsync=defer+every=10ms", 22, error,
 		     sizeof(error));
-	assert_int_equal(file_set_policies(this.open.file, &own, false), 0);
+	assert_int_equal(file_set_policies(this.open.file, &own), 0);
 	assert_true(becomes(&this.open.fs->counters.sync_scheduled, 1));
 	end(&this, true);
 }
