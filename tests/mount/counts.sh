@@ -78,15 +78,22 @@ a_write_costs_one_write() {
 	[[ $(stat -c %s "$STORE/written") -eq 4096000 ]]
 }
 
+# The kernel may reclaim pages at any time; not three times running.
 a_second_read_is_served_by_the_page_cache() {
+	local try
 	head -c 4096000 /dev/zero >"$STORE/read"
 	client_new
 	expect 0 'ok *' open 0 "$MNT/read" ro
-	expect 0 'ok 4096000' read 0 0 4096 1000
-	counters_mark
-	expect 0 'ok 4096000' read 0 0 4096 1000
-	came_only
+	for try in 1 2 3 failed; do
+		[[ $try != failed ]] || break
+		expect 0 'ok 4096000' read 0 0 4096 1000
+		counters_mark
+		expect 0 'ok 4096000' read 0 0 4096 1000
+		came_only && break
+		echo "try $try: pages were gone"
+	done
 	client_end 0
+	[[ $try != failed ]]
 }
 
 # reopening FLAGS REQUEST...: what ten opens of a known file cost.
