@@ -19,6 +19,7 @@
 #include "control/attributes.h"
 #include "core/file.h"
 #include "core/filesystem.h"
+#include "core/stage.h"
 #include "os/clock.h"
 #include "os/pagecache.h"
 #include "util/cleanup.h"
@@ -216,21 +217,31 @@ static int advise_cold(struct target *target)
 			      &target->stop);
 }
 
+/* Those of the file, open or not. 0 or -errno. */
+static int policies_in_force(const struct attributes_request *request,
+			     struct policy *policy)
+{
+	struct policy own;
+	struct store_id id;
+	int r;
+
+	node_id(request->node, &id);
+	r = policy_store_load(&request->fs->policies, &id, request->inode,
+			      &own, NULL);
+	if (r == 0)
+		policy_merge(policy, &own, &request->fs->settings.policy);
+	return r;
+}
+
 /* Is the file advised to have huge pages, open or not? */
 static bool wants_huge(const struct target *target)
 {
-	const struct attributes_request *request = target->request;
-	struct policy own, policy;
-	struct store_id id;
+	struct policy policy;
 
 	if (target->file)
 		return target->file->mapping.huge == MADV_HUGEPAGE;
-	node_id(request->node, &id);
-	if (policy_store_load(&request->fs->policies, &id, request->inode,
-			      &own, NULL) < 0)
-		return false;
-	policy_merge(&policy, &own, &request->fs->settings.policy);
-	return policy.huge == policy_hugepage;
+	return policies_in_force(target->request, &policy) == 0 &&
+	       policy.huge == policy_hugepage;
 }
 
 static int advise_populate_read(struct target *target)
@@ -286,6 +297,27 @@ static int advise_dodump(struct target *target)
 	return flag_mapping(target, MADV_DODUMP);
 }
 
+/* In what is staged of it, if it is: the store is not to see it yet. */
+static int punch(struct target *target, off_t length)
+{
+	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	struct policy policy;
+	int r;
+
+	if (target->file && target->file->staged)
+		return staged_allocate(target->file->staged, mode,
+				       target->offset, length);
+	r = policies_in_force(target->request, &policy);
+	if (r < 0)
+		return r;
+	/* Nobody has it open: there is nothing to stage it in. */
+	if (policy.map != policy_map_shared)
+		return -EBUSY;
+	if (fallocate(target->fd, mode, target->offset, length) < 0)
+		return -errno;
+	return 0;
+}
+
 /* MADV_REMOVE: a hole is punched, the size stays. */
 static int advise_remove(struct target *target)
 {
@@ -296,6 +328,7 @@ static int advise_remove(struct target *target)
 
 	if (fstat(target->fd, &st) < 0)
 		return -errno;
+	file_overlay(target->request->node, &st);
 	if (length == 0)
 		length = st.st_size - target->offset;
 	if (length <= 0)
@@ -308,9 +341,9 @@ static int advise_remove(struct target *target)
 		if (r < 0)
 			return r;
 	}
-	if (fallocate(target->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		      target->offset, length) < 0)
-		return -errno;
+	r = punch(target, length);
+	if (r < 0)
+		return r;
 	if (target->file)
 		file_data_changed(target->file);
 	if (fs->clients.invalidate)
@@ -454,16 +487,34 @@ static int sync_mount(const struct attributes_request *request,
 	if (r < 0)
 		return r;
 	if (kind == sync_start) {
+		stage_want_commit(fs->stage, commit_by_request);
 		filesystem_want_sync(fs, SYNC_AT_ONCE);
 		return 0;
 	}
 	counter_add(&fs->counters.sync_explicit, 1);
-	return filesystem_sync_since(fs, now);
+	return filesystem_sync_all(fs, now, true);
+}
+
+/* Open or not, it has something that the store has not. */
+static bool is_uncommitted(const struct target *target)
+{
+	struct staged *staged = file_staged_of(target->request->node);
+	bool uncommitted;
+
+	if (!staged)
+		return false;
+	uncommitted = staged_is_uncommitted(staged);
+	staged_put(staged);
+	return uncommitted;
 }
 
 static int sync_closed(struct target *target)
 {
-	counter_add(&target->request->fs->counters.sync_explicit, 1);
+	struct filesystem *fs = target->request->fs;
+
+	counter_add(&fs->counters.sync_explicit, 1);
+	if (is_uncommitted(target))
+		return stage_commit(fs->stage, commit_by_request);
 	if (target->offset == 0 && target->length == 0)
 		return fdatasync(target->fd) < 0 ? -errno : 0;
 	return pagecache_sync_range(target->fd, target->offset,
@@ -481,6 +532,10 @@ static int sync_target(struct target *target, enum sync_kind kind)
 		r = filesystem_write_back_clients(fs, clock_now());
 	if (r < 0)
 		return r;
+	if (kind == sync_start && is_uncommitted(target)) {
+		stage_want_commit(fs->stage, commit_by_request);
+		return 0;
+	}
 	if (kind == sync_start)
 		return pagecache_start_writeback(target->fd, target->offset,
 						 target->length);
@@ -529,17 +584,31 @@ int action_sync(const struct attributes_request *request, const char *value,
 
 /* ---- discard.now ------------------------------------------------------- */
 
+static bool is_staged_by_policy(const struct attributes_request *request)
+{
+	struct policy policy;
+
+	return policies_in_force(request, &policy) == 0 &&
+	       policy.map != policy_map_shared;
+}
+
 int action_discard(const struct attributes_request *request,
 		   const char *value, size_t length, char *error,
 		   size_t error_size)
 {
-	(void)request;
+	int r;
+
 	if (!is_word(value, length, "all")) {
 		snprintf(error, error_size, "expected all");
 		return -EINVAL;
 	}
-	snprintf(error, error_size,
-		 "the file is shared: only private and staged files have "
-		 "something to drop, and these are not available yet");
+	r = file_discard(request->fs, request->node);
+	if (r == 0)
+		return 0;
+	/* Staged, and nothing of it is missing in the store? */
+	if (is_staged_by_policy(request))
+		return 0;
+	snprintf(error, error_size, "the file is shared: only private and "
+				    "staged files have something to drop");
 	return -EOPNOTSUPP;
 }

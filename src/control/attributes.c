@@ -17,6 +17,7 @@
 #include "control/status.h"
 #include "core/file.h"
 #include "core/filesystem.h"
+#include "core/stage.h"
 #include "os/pagecache.h"
 #include "util/cleanup.h"
 #include "util/line.h"
@@ -70,7 +71,8 @@ bool attributes_may_wait(const char *name)
 	const struct attribute *attribute = find(name, ~0u);
 
 	return attribute && (attribute->kind == attribute_action ||
-			     strcmp(attribute->name, "lock") == 0);
+			     strcmp(attribute->name, "lock") == 0 ||
+			     strcmp(attribute->name, "map") == 0);
 }
 
 /* error names the attribute, without the prefix, and the value. */
@@ -241,6 +243,26 @@ static int apply_lock(const struct attributes_request *request,
 	return hold_set(&fs->holds, &id, fd, lock == policy_lock_onfault);
 }
 
+/*
+ * What is staged goes to the store, durably, so that nothing of it is in the
+ * way when the file is opened in another manner.
+ */
+static int settle_map(const struct attributes_request *request)
+{
+	struct stage *stage = request->fs->stage;
+	struct staged *staged = file_staged_of(request->node);
+	int r = 0;
+
+	if (staged && !staged_is_private(staged)) {
+		r = stage_commit(stage, commit_by_policy);
+		if (r == 0)
+			r = stage_checkpoint(stage);
+	}
+	if (staged)
+		staged_put(staged);
+	return r;
+}
+
 /* They have changed in the store to these: who uses them learns it. */
 static int put_in_force(const struct attributes_request *request,
 			const struct policy *own)
@@ -278,6 +300,8 @@ static int check_effect(const struct attributes_request *request,
 	}
 	if (name == policy_lock)
 		r = apply_lock(request, own);
+	else if (name == policy_map)
+		r = settle_map(request);
 	else if (name == policy_advise && own->huge == policy_hugepage)
 		r = pagecache_try_huge(
 			store->mounts[request->node->id_mount].fd);
@@ -383,6 +407,8 @@ int attributes_remove(const struct attributes_request *request)
 	node_id(request->node, &id);
 	/* What is left is known before anything is changed. */
 	r = policy_store_load(&fs->policies, &id, request->inode, &own, NULL);
+	if (r == 0 && name == policy_map)
+		r = settle_map(request);
 	if (r == 0)
 		r = policy_store_remove(&fs->policies, &id, request->inode,
 					name);

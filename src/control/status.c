@@ -14,6 +14,7 @@
 #include "core/file.h"
 #include "core/filesystem.h"
 #include "core/group.h"
+#include "core/stage.h"
 #include "os/clock.h"
 #include "os/pagecache.h"
 #include "util/cleanup.h"
@@ -112,10 +113,34 @@ static void put_closed_file(FILE *out, struct filesystem *fs,
 		     "count.syncs=0\n");
 }
 
+static void put_staged(FILE *out, struct node *node)
+{
+	struct staged *staged = file_staged_of(node);
+	struct staged_state state = { 0 };
+
+	if (staged)
+		staged_look(staged, &state);
+	put_number(out, "staged", (int64_t)(state.pages * STAGE_PAGE));
+	put_number(out, "staged.pages", (int64_t)state.pages);
+	put_number(out, "staged.uncommitted", (int64_t)state.uncommitted);
+	put_number(out, "commit.sequence",
+		   state.sequence > 0 ? (int64_t)state.sequence : -1);
+	if (staged)
+		staged_put(staged);
+}
+
+static const char *map_of(const struct file *file)
+{
+	if (!file->staged)
+		return "shared";
+	return staged_is_private(file->staged) ? "private" : "staged";
+}
+
 /* What is set and does nothing, or not yet, and why. */
 static void put_notes(FILE *out, struct filesystem *fs, struct file *file,
 		      const struct policy *policy)
 {
+	char text[POLICY_TEXT_MAX];
 	bool must;
 	const char *reason = policy_needs_daemon(policy, &must);
 
@@ -131,6 +156,10 @@ static void put_notes(FILE *out, struct filesystem *fs, struct file *file,
 			     "wait\n");
 	if (!file)
 		return;
+	policy_format(policy, policy_map, text);
+	if (strcmp(text, map_of(file)) != 0)
+		fprintf(out, "note=map=%s until everybody has closed the "
+			     "file\n", map_of(file));
 	if (reason && file->path == data_path_kernel)
 		fprintf(out, "note=on the kernel path until the last close, "
 			     "but %s\n", reason);
@@ -159,6 +188,7 @@ static void put_file(FILE *out, struct filesystem *fs, struct node *node,
 		put_closed_file(out, fs, node);
 	hold_has(&fs->holds, &id, &held);
 	put_number(out, "locked", (int64_t)held);
+	put_staged(out, node);
 	put_notes(out, fs, file, force);
 	if (file)
 		file_release(file);
@@ -176,6 +206,7 @@ int status_of_node(struct filesystem *fs, struct node *node,
 	node_id(node, &id);
 	if (fstat(inode->fd, &st) < 0)
 		return -errno;
+	file_overlay(node, &st);
 	r = policy_store_load(&fs->policies, &id, inode, &own, &in_memory);
 	if (r < 0)
 		return r;
@@ -290,6 +321,27 @@ static void put_store(FILE *out, const struct filesystem *fs)
 	fprintf(out, "store=%s\n", line);
 }
 
+static void put_stage(FILE *out, struct filesystem *fs)
+{
+	struct stage_state state;
+
+	stage_look(fs->stage, &state);
+	put_number(out, "stage.used", (int64_t)state.resident);
+	put_number(out, "stage.limit", (int64_t)state.limit);
+	put_number(out, "stage.dirty", (int64_t)state.dirty);
+	put_number(out, "stage.files", (int64_t)state.files);
+	put_number(out, "journal.size", (int64_t)state.journal_size);
+	put_number(out, "journal.free", (int64_t)state.journal_room);
+	put_number(out, "commit.sequence", (int64_t)state.sequence);
+	put_number(out, "commit.bytes", (int64_t)state.bytes);
+	put_number(out, "commit.files", (int64_t)state.committed_files);
+	put_number(out, "commit.pause", state.pause);
+	put_number(out, "commit.journal", state.journal_time);
+	put_number(out, "commit.took", state.took);
+	fprintf(out, "commit.error=%s\n",
+		state.error ? strerrorname_np(state.error) : "-");
+}
+
 int status_of_mount(struct filesystem *fs, FILE *out)
 {
 	struct hold_totals held = hold_totals(&fs->holds);
@@ -317,6 +369,7 @@ int status_of_mount(struct filesystem *fs, FILE *out)
 		put_number(out, "lock.limit", (int64_t)held.limit);
 	put_number(out, "policies.in_memory", fs->policies.count);
 	put_scheduler(out, fs);
+	put_stage(out, fs);
 	put_times(out, "sync", &fs->counters.sync_time);
 	put_times(out, "fsync", &fs->counters.fsync_time);
 	put_counters(out, fs);

@@ -38,6 +38,36 @@
 		"files synced at their last close")                            \
 	COUNTER(sync_explicit, "sync.explicit", "syncs asked for by sync.now") \
 	COUNTER(sync_errors, "sync.errors", "syncs that failed")               \
+	COUNTER(commits, "commit.count", "commits of staged files")            \
+	COUNTER(commit_fsync, "commit.by_fsync",                               \
+		"commits that a program's fsync waited for")                   \
+	COUNTER(commit_group, "commit.by_group",                               \
+		"commits that several fsyncs shared")                          \
+	COUNTER(commit_time, "commit.by_time",                                 \
+		"commits because sync=every was due")                          \
+	COUNTER(commit_amount, "commit.by_amount",                             \
+		"commits because sync=dirty was reached")                      \
+	COUNTER(commit_close, "commit.by_close",                               \
+		"commits after a last close, with sync=close")                 \
+	COUNTER(commit_request, "commit.by_request",                           \
+		"commits asked for by sync.now")                               \
+	COUNTER(commit_order, "commit.by_order",                               \
+		"commits before a rename, link, unlink or rmdir")              \
+	COUNTER(commit_limit, "commit.by_limit",                               \
+		"commits because of stage-limit")                              \
+	COUNTER(commit_policy, "commit.by_policy",                             \
+		"commits because a file's map was changed")                    \
+	COUNTER(commit_unmount, "commit.at_unmount",                           \
+		"commits at the end of the mount")                             \
+	COUNTER(commit_errors, "commit.errors", "commits that failed")         \
+	COUNTER(journal_bytes, "journal.bytes",                                \
+		"bytes of transactions written to the journal")                \
+	COUNTER(journal_flushes, "journal.flushes",                            \
+		"syncs of the journal for commits")                            \
+	COUNTER(apply_bytes, "apply.bytes",                                    \
+		"bytes of committed pages written to store files")             \
+	COUNTER(checkpoints, "checkpoint.count",                               \
+		"syncs of what was committed, to free the journal")            \
 	COUNTER(advised, "advise.explicit", "advices given by advise.now")     \
 	COUNTER(refused, "control.refused",                                    \
 		"attributes that were refused when they were set")

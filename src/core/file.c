@@ -24,6 +24,7 @@
 
 #include "core/file_internal.h"
 #include "core/filesystem.h"
+#include "core/stage.h"
 #include "os/backing.h"
 #include "os/clock.h"
 #include "util/cleanup.h"
@@ -50,6 +51,8 @@ void file_release(struct file *file)
 	lock_fini(&file->append_lock);
 	file_free_policies(file);
 	close(file->fd);
+	if (file->staged)
+		staged_put(file->staged);
 	if (file->closed) {
 		atomic_fetch_sub(&fs->files_closed, 1);
 		node_forget(&fs->nodes, file->node, 1);
@@ -208,7 +211,11 @@ static int choose_path(struct filesystem *fs, struct file *file,
 {
 	int r;
 
-	if (fs->passthrough_device < 0 || !fs->settings.kernel_path) {
+	if (file->staged) {
+		file->path_reason = staged_is_private(file->staged) ?
+					    "map=private sees every write" :
+					    "map=staged sees every write";
+	} else if (fs->passthrough_device < 0 || !fs->settings.kernel_path) {
 		file->path_reason = "the mount has no passthrough";
 	} else if (st->st_mode & FILE_PRIVILEGE_BITS) {
 		file->path_reason = "setuid or setgid bits";
@@ -232,6 +239,8 @@ static int begin_locked(struct filesystem *fs, struct file *file,
 	int r = file_load_policies(file, inherited);
 
 	file->synced_mtime = clock_nanoseconds(&st->st_mtim);
+	if (r == 0)
+		r = file_stage_locked(file);
 	if (r == 0)
 		r = choose_path(fs, file, st, caller);
 	if (r < 0)
@@ -294,11 +303,17 @@ static int upgrade_locked(struct filesystem *fs, struct node *node,
 static void drop_unopened_locked(struct filesystem *fs, struct node *node)
 {
 	struct file *file = node->file;
+	struct staged *staged;
+	bool dropped;
 
+	staged = file_unstage_locked(file, &dropped);
 	node->file = NULL;
 	if (file->backing_id > 0)
 		backing_close(fs->passthrough_device, file->backing_id);
 	file_release(file);
+	/* Not the last look-up: somebody wanted to open it. */
+	if (staged)
+		staged_put(staged);
 }
 
 bool file_flushed(struct file_handle_state *handle)
@@ -324,11 +339,20 @@ void file_changing(struct file *file)
 
 static int truncate_at_open(struct file *file, const struct caller *caller)
 {
-	int r = credentials_assume_for_write(caller);
+	int r;
 
 	file_changing(file);
-	if (r == 0 && ftruncate(file->fd, 0) < 0)
-		r = -errno;
+	if (file->staged) {
+		r = file->bits_cleared || file->has_capabilities ?
+			    file_clear_privileges(file, caller) :
+			    0;
+		if (r == 0)
+			r = staged_truncate(file->staged, 0);
+	} else {
+		r = credentials_assume_for_write(caller);
+		if (r == 0 && ftruncate(file->fd, 0) < 0)
+			r = -errno;
+	}
 	file->write_tick = 0;
 	growth_forget(&file->growth);
 	file_data_changed(file);
@@ -393,6 +417,8 @@ static int open_locked(struct filesystem *fs, struct node *node,
 		r = first_open_locked(fs, node, path, writer, caller);
 	else if (!suffices(node->file, flags))
 		r = upgrade_locked(fs, node, path);
+	if (r == 0 && writer)
+		r = file_stage_writer(node->file);
 	if (r == 0 && (flags & O_TRUNC))
 		r = truncate_at_open(node->file, caller);
 	if (r < 0 && node->file && node->file->opens == 0)
@@ -464,6 +490,8 @@ int file_open_created(struct filesystem *fs, struct node *node, int fd,
 		r = replace_descriptor(node->file, fd);
 	else if (!node->file)
 		r = created_locked(fs, node, &fd, inherited, caller);
+	if (r == 0)
+		r = file_stage_writer(node->file);
 	if (r < 0 && node->file && node->file->opens == 0)
 		drop_unopened_locked(fs, node);
 	if (r == 0)
@@ -481,7 +509,7 @@ static void trim(struct file *file)
 {
 	int r;
 
-	if (!file_policy(file)->trim || !file->writable)
+	if (!file_policy(file)->trim || !file->writable || file->staged)
 		return;
 	r = growth_trim(file->fd);
 	if (r < 0)
@@ -492,6 +520,8 @@ void file_close(struct filesystem *fs, struct file_handle_state *handle)
 {
 	struct file *file = handle->file;
 	struct node *node = file->node;
+	struct staged *staged = NULL;
+	bool dropped = false;
 	struct stat st;
 	bool last;
 
@@ -503,8 +533,11 @@ void file_close(struct filesystem *fs, struct file_handle_state *handle)
 	if (file->mappers == 0)
 		node->written_unseen = false;
 	last = file->opens == 0;
+	if (file->writers == 0 && file->staged)
+		staged_rewritten(file->staged);
 	if (last) {
 		file_sync_closing_locked(file);
+		staged = file_unstage_locked(file, &dropped);
 		node->file = NULL;
 		node->stamp = 0;
 		if (file->path == data_path_kernel)
@@ -513,14 +546,18 @@ void file_close(struct filesystem *fs, struct file_handle_state *handle)
 		trim(file);
 		file_follow_hold(file);
 		if (file->path == data_path_daemon &&
-		    fstat(file->fd, &st) == 0)
+		    !dropped && fstat(file->fd, &st) == 0)
 			node->stamp = stamp_of(&st);
 	}
 	lock_drop(&node->lock, lock_rank_node);
+	if (dropped && fs->clients.invalidate)
+		fs->clients.invalidate(fs->clients.context, node, 0, 0);
 	if (last) {
 		atomic_fetch_sub(&fs->files_open, 1);
 		file_sync_closed(file);
 		file_release(file);
 	}
+	if (staged)
+		staged_put(staged);
 	free(handle);
 }

@@ -33,6 +33,7 @@
 struct filesystem;
 struct group_waiter;
 struct node;
+struct staged;
 
 enum data_path {
 	data_path_daemon,
@@ -68,6 +69,7 @@ struct file {
 	const char *path_reason; /* why this path; for people */
 	int backing_id; /* on the kernel path */
 	const struct store *store;
+	struct staged *staged; /* map=staged, map=private; else NULL */
 	_Atomic bool writable; /* the descriptor */
 	bool readable;
 	/* Its times can't be set by us, so writes must move them. */
@@ -259,6 +261,36 @@ int64_t file_dirty_bytes(struct file *file);
 
 /* ns from now to its next sync; -1: none is due. */
 int64_t file_next_sync(const struct file *file);
+
+/*
+ * Staged files (file_staged.c). What fstat(2) says of a node's file in the
+ * store becomes what programs see.
+ */
+void file_overlay(struct node *node, struct stat *st);
+/* fstat(2) of an open file, as programs see it. 0 or -errno. */
+int file_stat(struct file *file, struct stat *st);
+/*
+ * truncate(2) of a file that has something staged, or would have if it were
+ * opened. 0 or -errno; -EOPNOTSUPP: it is shared.
+ */
+int file_truncate_staged(struct filesystem *fs, struct node *node,
+			 enum policy_map map, off_t size,
+			 const struct caller *caller);
+/* lseek(2) with SEEK_DATA or SEEK_HOLE, of shared files too. */
+off_t file_seek(struct file *file, off_t offset, int whence);
+/* fallocate(2), of shared files too. The caller's rights are taken on. */
+int file_allocate(struct file *file, int mode, off_t offset, off_t length,
+		  const struct caller *caller);
+/* The node has lost its last name. */
+void file_unlinked(struct filesystem *fs, struct node *node);
+/* It is about to get another name. 0 or -errno. */
+int file_linking(struct filesystem *fs, struct node *node);
+/* Its mtime was set by name. */
+void file_mtime_set(struct node *node, int fd);
+/* Drops what is uncommitted; programs see it at once. 0 or -errno. */
+int file_discard(struct filesystem *fs, struct node *node);
+/* The node's staged object with a reference, or NULL. */
+struct staged *file_staged_of(struct node *node);
 
 /*
  * A change of attributes, by path (of the node, path_get()): what an open

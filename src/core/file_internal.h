@@ -30,6 +30,26 @@ void file_apply_policies(struct file *file);
 /* Its size may have changed: what is locked follows. */
 void file_follow_hold(struct file *file);
 
+/* ---- staging (file_staged.c) ------------------------------------------- */
+
+/*
+ * At the first open, with the node's lock and the policies in force: the file
+ * has a stage, or has not. 0 or -errno.
+ */
+int file_stage_locked(struct file *file);
+/* A writer has opened it. 0 or -errno. */
+int file_stage_writer(struct file *file);
+/*
+ * At the last close, with the node's lock. Returns what is to be put without
+ * it; *dropped: programs' cached pages are of contents that are gone.
+ */
+struct staged *file_unstage_locked(struct file *file, bool *dropped);
+/*
+ * Clears what a write by this caller clears of setuid, setgid and
+ * capabilities. 0 or -errno.
+ */
+int file_clear_privileges(struct file *file, const struct caller *caller);
+
 /* ---- sync (file_sync.c) ------------------------------------------------ */
 
 void file_sync_init(struct file *file);

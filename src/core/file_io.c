@@ -17,6 +17,7 @@
 
 #include "core/file_internal.h"
 #include "core/filesystem.h"
+#include "core/stage.h"
 #include "os/clock.h"
 #include "os/guard.h"
 #include "util/cleanup.h"
@@ -95,16 +96,49 @@ int file_read_copied(struct file *file, char *(*spare)(void), off_t offset,
 	return 0;
 }
 
+/*
+ * 1: the bytes are the store's own, and *size is what there is of them; 0:
+ * they are in *bytes, or there are none; -errno.
+ */
+static int read_staged(struct file *file, char *(*spare)(void), size_t *size,
+		       off_t offset, struct file_bytes *bytes)
+{
+	char *buffer = spare();
+	bool simple;
+	ssize_t n = staged_read(file->staged, file->fd, buffer, *size, offset,
+				&simple);
+
+	if (n < 0)
+		return (int)n;
+	*size = (size_t)n;
+	if (simple && n > 0)
+		return 1;
+	bytes->data = buffer;
+	bytes->size = (size_t)n;
+	return 0;
+}
+
 int file_read(struct file *file, char *(*spare)(void), size_t size,
 	      off_t offset, int flags, struct file_bytes *bytes)
 {
 	struct stat st;
+	int r;
 
 	*bytes = (struct file_bytes){ 0 };
 	counter_add(&file->counts.reads, 1);
 	counter_add(&file->fs->counters.reads, 1);
 	if (fstat(file->fd, &st) < 0)
 		return -errno;
+	if (file->staged) {
+		r = read_staged(file, spare, &size, offset, bytes);
+		if (r < 0)
+			return r;
+		if (r == 0) {
+			counter_add(&file->counts.read_bytes, size);
+			counter_add(&file->fs->counters.read_bytes, size);
+			return 0;
+		}
+	}
 	if (offset >= st.st_size)
 		return 0;
 	if ((off_t)size > st.st_size - offset)
@@ -202,6 +236,38 @@ static int limit_write(struct file *file, const struct policy *policy,
 	return r;
 }
 
+static ssize_t write_staged(struct file *file, const char *data, size_t size,
+			    off_t offset, bool append,
+			    const struct caller *caller, bool *cleared)
+{
+	const struct policy *policy = file_policy(file);
+	bool one_by_one = policy->append || policy->max > 0;
+	struct stat st;
+	ssize_t n = file_stat(file, &st);
+
+	*cleared = n == 0 && ((st.st_mode & FILE_PRIVILEGE_BITS) ||
+			      file->has_capabilities);
+	if (*cleared) {
+		n = file_clear_privileges(file, caller);
+		file->has_capabilities = false;
+		file->bits_cleared = true;
+	}
+	if (n < 0)
+		return n;
+	if (!one_by_one)
+		return staged_write(file->staged, data, size, offset, append);
+	lock_take(&file->append_lock, lock_rank_append);
+	n = file_stat(file, &st);
+	if (n == 0)
+		n = growth_limit_write(policy, st.st_size,
+				       append ? st.st_size : offset, &size,
+				       append);
+	if (n == 0)
+		n = staged_write(file->staged, data, size, offset, append);
+	lock_drop(&file->append_lock, lock_rank_append);
+	return n;
+}
+
 static ssize_t write_limited(struct file *file, const char *data, size_t size,
 			     off_t offset, bool append)
 {
@@ -233,6 +299,9 @@ static ssize_t write_anyhow(struct file *file, const char *data, size_t size,
 	int r;
 
 	*cleared = false;
+	if (file->staged)
+		return write_staged(file, data, size, offset, append, caller,
+				    cleared);
 	if (fstat(file->fd, &st) < 0)
 		return -errno;
 	if ((st.st_mode & FILE_PRIVILEGE_BITS) || file->has_capabilities) {

@@ -30,6 +30,7 @@
 #include "core/file_internal.h"
 #include "core/filesystem.h"
 #include "core/group.h"
+#include "core/stage.h"
 #include "os/clock.h"
 #include "os/pagecache.h"
 #include "util/log.h"
@@ -122,13 +123,30 @@ static void forget_dirty(struct file *file)
 		file->synced_mtime = clock_nanoseconds(&st.st_mtim);
 }
 
-/* 0 or -errno; the error is noted. */
-static int sync_file(struct file *file, bool data_only)
+/* What is private is never synced. */
+static int sync_staged(struct file *file, enum commit_cause cause)
+{
+	if (staged_is_private(file->staged))
+		return 0;
+	staged_rewritten(file->staged);
+	return stage_commit(file->fs->stage, cause);
+}
+
+/* 0 or -errno; the error is noted. cause: of a commit, if it is staged. */
+static int sync_file(struct file *file, bool data_only,
+		     enum commit_cause cause)
 {
 	int64_t begin = clock_now();
 	int r;
 
 	forget_dirty(file);
+	if (file->staged) {
+		r = sync_staged(file, cause);
+		if (r < 0)
+			note_error(file, -r);
+		note_time(file, begin);
+		return r;
+	}
 	r = data_only ? fdatasync(file->fd) : fsync(file->fd);
 	if (r < 0) {
 		r = -errno;
@@ -155,6 +173,8 @@ static bool may_be_dirty(struct file *file)
 {
 	if (file->dirty)
 		return true;
+	if (file->staged)
+		return staged_is_uncommitted(file->staged);
 	if (file->path == data_path_daemon)
 		return false;
 	return is_mtime_new(file) || file_dirty_bytes(file) != 0;
@@ -189,12 +209,42 @@ static void learn_error(struct file *file)
 		note_error(file, errno);
 }
 
+static void commit_scheduled(struct file *file)
+{
+	const struct policy *policy = file_policy(file);
+	struct counters *counters = &file->fs->counters;
+	enum commit_cause cause = commit_by_time;
+	int64_t begin = clock_now();
+
+	if (file->closed && policy->close)
+		cause = commit_by_close;
+	else if (policy->dirty > 0 && file->dirty_bytes >= policy->dirty)
+		cause = commit_by_amount;
+	forget_dirty(file);
+	if (staged_is_private(file->staged) || is_gone(file))
+		return;
+	if (stage_is_dirty(file->fs->stage)) {
+		int r = stage_commit(file->fs->stage, cause);
+
+		if (r < 0)
+			note_error(file, -r);
+	}
+	note_time(file, begin);
+	counter_add(&counters->sync_scheduled, 1);
+	counter_add(&file->counts.syncs, 1);
+	histogram_add(&counters->sync_time, clock_now() - begin);
+}
+
 static void sync_scheduled(struct file *file)
 {
 	struct filesystem *fs = file->fs;
 	int64_t since, begin;
 	unsigned at_work;
 
+	if (file->staged) {
+		commit_scheduled(file);
+		return;
+	}
 	forget_dirty(file);
 	since = written_before(file);
 	if (is_gone(file))
@@ -207,7 +257,7 @@ static void sync_scheduled(struct file *file)
 	begin = clock_now();
 	at_work = atomic_fetch_add(&fs->syncing, 1);
 	if (at_work < MANY || filesystem_sync_since(fs, since) < 0)
-		sync_file(file, true);
+		sync_file(file, true, commit_by_time);
 	else
 		learn_error(file);
 	atomic_fetch_sub(&fs->syncing, 1);
@@ -348,6 +398,11 @@ static int64_t run_sync(struct sync_item *item)
 		return look_at_amount(file, policy, now);
 	if (may_be_dirty(file))
 		sync_scheduled(file);
+	/* The commit failed, or left it out for now. */
+	if (file->staged && !is_gone(file) &&
+	    staged_is_uncommitted(file->staged))
+		return clock_now() + (policy->every > LOOK_IDLE ? again :
+								  LOOK_IDLE);
 	settle(file);
 	if (unseen && policy->every > 0 && !file->closed)
 		return now + again;
@@ -442,7 +497,7 @@ int file_sync_at_close(struct file_handle_state *handle)
 		return 0;
 	if (may_be_dirty(file)) {
 		counter_add(&file->fs->counters.sync_close, 1);
-		r = sync_file(file, true);
+		r = sync_file(file, true, commit_by_close);
 	}
 	return told(handle, r);
 }
@@ -478,7 +533,9 @@ static bool join_group(struct file_handle_state *handle, bool data_only,
 		       void (*done)(void *context, int result), void *context)
 {
 	struct file *file = handle->file;
-	struct group *group = filesystem_group(file->fs, file->node);
+	struct group *group =
+		file->staged ? stage_group(file->fs->stage) :
+			       filesystem_group(file->fs, file->node);
 	struct grouped *grouped = group ? calloc(1, sizeof(*grouped)) : NULL;
 
 	if (!grouped)
@@ -494,6 +551,8 @@ static bool join_group(struct file_handle_state *handle, bool data_only,
 	};
 	file_hold(file);
 	forget_dirty(file);
+	if (file->staged)
+		staged_rewritten(file->staged);
 	group_join(group, &grouped->waiter, delay);
 	return true;
 }
@@ -508,7 +567,11 @@ int file_fsync(struct file_handle_state *handle, bool data_only,
 	int r;
 
 	counter_add(&file->counts.fsyncs, 1);
+	if (file->staged && staged_is_private(file->staged))
+		return told(handle, 0);
 	if (policy->fsync == policy_fsync_defer) {
+		if (file->staged)
+			stage_defer(file->staged);
 		counter_add(&counters->fsync_deferred, 1);
 		return told(handle, 0);
 	}
@@ -518,7 +581,7 @@ int file_fsync(struct file_handle_state *handle, bool data_only,
 		return FILE_WAITS;
 	}
 	counter_add(&counters->fsync_honored, 1);
-	r = sync_file(file, data_only);
+	r = sync_file(file, data_only, commit_by_fsync);
 	histogram_add(&counters->fsync_time, clock_now() - begin);
 	return told(handle, r);
 }
@@ -528,8 +591,8 @@ int file_sync_now(struct file *file, off_t offset, off_t length)
 	int r;
 
 	counter_add(&file->fs->counters.sync_explicit, 1);
-	if (offset == 0 && length == 0)
-		return sync_file(file, true);
+	if ((offset == 0 && length == 0) || file->staged)
+		return sync_file(file, true, commit_by_request);
 	r = pagecache_sync_range(file->fd, offset, length);
 	if (r < 0)
 		note_error(file, -r);

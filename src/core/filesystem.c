@@ -15,6 +15,7 @@
 
 #include "core/file.h"
 #include "core/group.h"
+#include "core/stage.h"
 #include "os/clock.h"
 #include "util/log.h"
 
@@ -62,7 +63,7 @@ static int64_t run_whole(struct sync_item *item)
 
 	if (from == 0)
 		return SYNC_NEVER;
-	r = filesystem_sync_since(fs, from);
+	r = filesystem_sync_all(fs, from, false);
 	if (r < 0) {
 		counter_add(&fs->counters.sync_errors, 1);
 		log_error("syncing the store: %s: data of files that were "
@@ -70,6 +71,56 @@ static int64_t run_whole(struct sync_item *item)
 	}
 	return SYNC_NEVER;
 }
+
+/* ---- the stage ---------------------------------------------------------- */
+
+static int sync_for_stage(void *context)
+{
+	return filesystem_sync_since(context, clock_now());
+}
+
+/* Nobody has it open and nothing of it is missing in the store. */
+static void staged_idle(struct staged *staged, void *owner)
+{
+	struct node *node = owner;
+	bool drop = false;
+
+	lock_take(&node->lock, lock_rank_node);
+	if (!node->file && node->staged == staged && staged_is_idle(staged)) {
+		node->staged = NULL;
+		drop = true;
+	}
+	lock_drop(&node->lock, lock_rank_node);
+	if (drop)
+		staged_put(staged);
+}
+
+static void staged_gone(void *context, void *owner)
+{
+	struct filesystem *fs = context;
+
+	node_forget(&fs->nodes, owner, 1);
+}
+
+static int make_stage(struct filesystem *fs)
+{
+	struct stage_settings settings = {
+		.store = &fs->store,
+		.scheduler = fs->scheduler,
+		.counters = &fs->counters,
+		.limit = fs->settings.stage_limit,
+		.journal_size = fs->settings.journal_size,
+		.files_limit = fs->files_closed_limit,
+		.sync_store = sync_for_stage,
+		.idle = staged_idle,
+		.release = staged_gone,
+		.context = fs,
+	};
+
+	return stage_new(&settings, &fs->stage);
+}
+
+/* ---- the filesystem ----------------------------------------------------- */
 
 int filesystem_init(struct filesystem *fs, int root_fd, unsigned descriptors,
 		    const struct filesystem_settings *settings)
@@ -95,6 +146,8 @@ int filesystem_init(struct filesystem *fs, int root_fd, unsigned descriptors,
 	if (hold_table_init(&fs->holds, settings->lock_limit) < 0 && r == 0)
 		r = -ENOMEM;
 	if (r == 0)
+		r = make_stage(fs);
+	if (r == 0)
 		r = node_table_init(&fs->nodes, &fs->paths);
 	if (r == 0)
 		r = add_root(fs);
@@ -114,9 +167,12 @@ void filesystem_stop(struct filesystem *fs)
 	scheduler_stop(fs->scheduler);
 }
 
-int filesystem_sync(struct filesystem *fs)
+int filesystem_finish(struct filesystem *fs)
 {
-	return store_sync(&fs->store);
+	int staged = stage_finish(fs->stage);
+	int r = store_sync(&fs->store);
+
+	return staged < 0 ? staged : r;
 }
 
 /* Closed after the last sync: what is left has been synced as a whole. */
@@ -133,6 +189,8 @@ static void drop_files(struct filesystem *fs)
 void filesystem_fini(struct filesystem *fs)
 {
 	drop_files(fs);
+	if (fs->stage)
+		stage_free(fs->stage);
 	for (unsigned i = 0; i < STORE_MOUNTS_MAX; i++) {
 		if (fs->groups[i])
 			group_free(fs->groups[i]);
@@ -180,12 +238,29 @@ int filesystem_sync_since(struct filesystem *fs, int64_t since)
 	if (fs->whole.done_from <= since) {
 		begin = clock_now();
 		counter_add(&fs->counters.sync_whole, 1);
-		r = filesystem_sync(fs);
+		r = store_sync(&fs->store);
 		if (r == 0)
 			fs->whole.done_from = begin;
 	}
 	lock_drop(&fs->whole.lock, lock_rank_whole_sync);
 	return r;
+}
+
+int filesystem_sync_all(struct filesystem *fs, int64_t since, bool asked)
+{
+	int staged = stage_commit(fs->stage,
+				  asked ? commit_by_request : commit_by_time);
+	int r = filesystem_sync_since(fs, since);
+
+	return staged < 0 ? staged : r;
+}
+
+void filesystem_note_names(struct filesystem *fs, const struct node *directory)
+{
+	struct store_id id;
+
+	node_id(directory, &id);
+	stage_note_directory(fs->stage, &id);
 }
 
 int filesystem_write_back_clients(struct filesystem *fs, int64_t since)

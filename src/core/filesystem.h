@@ -23,6 +23,7 @@
 
 struct file;
 struct group;
+struct stage;
 
 struct filesystem_settings {
 	bool kernel_path; /* use passthrough where it works */
@@ -33,6 +34,8 @@ struct filesystem_settings {
 	double negative_timeout;
 	struct policy policy; /* what holds where nothing is set */
 	uint64_t lock_limit; /* bytes; UINT64_MAX: the process's limit */
+	uint64_t stage_limit; /* bytes; UINT64_MAX: a quarter of the memory */
+	uint64_t journal_size; /* bytes; 0: JOURNAL_SIZE_DEFAULT */
 };
 
 /*
@@ -71,6 +74,7 @@ struct filesystem {
 	struct policy_store policies;
 	struct hold_table holds;
 	struct scheduler *scheduler;
+	struct stage *stage;
 	struct group *groups[STORE_MOUNTS_MAX]; /* the store's lock */
 	struct whole_sync whole;
 	struct counters counters;
@@ -102,9 +106,18 @@ int filesystem_init(struct filesystem *fs, int root_fd, unsigned descriptors,
 int filesystem_start(struct filesystem *fs);
 /* Syncs what is due later too, and ends these threads. */
 void filesystem_stop(struct filesystem *fs);
-/* Everything durable: syncfs(2) of the store's file systems. 0 or -errno. */
-int filesystem_sync(struct filesystem *fs);
+/*
+ * Everything staged is committed, and all of the store durable; the last of a
+ * mount. 0 or -errno.
+ */
+int filesystem_finish(struct filesystem *fs);
 void filesystem_fini(struct filesystem *fs);
+
+/* Staged files committed, and everything durable. 0 or -errno. */
+int filesystem_sync_all(struct filesystem *fs, int64_t since, bool asked);
+
+/* Names in a directory were changed. */
+void filesystem_note_names(struct filesystem *fs, const struct node *directory);
 
 /* The group of waiters on a node's file system; NULL: out of memory. */
 struct group *filesystem_group(struct filesystem *fs, const struct node *node);

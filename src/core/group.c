@@ -61,6 +61,8 @@ struct helper {
 struct group {
 	struct scheduler *scheduler;
 	int fd;
+	int (*flush)(void *context); /* NULL: descriptors are synced */
+	void *context;
 	struct sync_item item;
 	_Atomic uint64_t waiters;
 	_Atomic uint64_t flushes;
@@ -338,6 +340,22 @@ static void flush_without_memory(struct group *group,
 	}
 }
 
+/* Those who wait for something else than their files. */
+static int64_t flush_of(struct group *group, struct group_waiter *waiter,
+			unsigned count)
+{
+	int r = group->flush(group->context);
+	int64_t due = end_batch(group, count);
+
+	while (waiter) {
+		struct group_waiter *next = waiter->next;
+
+		waiter->done(waiter, r);
+		waiter = next;
+	}
+	return due;
+}
+
 static int64_t run_flush(struct sync_item *item)
 {
 	struct group *group = (struct group *)((char *)item -
@@ -351,6 +369,8 @@ static int64_t run_flush(struct sync_item *item)
 	if (!waiter)
 		return SYNC_NEVER;
 	atomic_fetch_add(&group->flushes, 1);
+	if (group->flush)
+		return flush_of(group, waiter, count);
 	parts = malloc(count * sizeof(*parts));
 	if (!parts) {
 		flush_without_memory(group, waiter);
@@ -414,6 +434,18 @@ struct group *group_new(struct scheduler *scheduler, int fd)
 		group->helpers[i].group = group;
 		sync_item_init(&group->helpers[i].item, run_helper);
 	}
+	return group;
+}
+
+struct group *group_new_of(struct scheduler *scheduler,
+			   int (*flush)(void *context), void *context)
+{
+	struct group *group = group_new(scheduler, -1);
+
+	if (!group)
+		return NULL;
+	group->flush = flush;
+	group->context = context;
 	return group;
 }
 

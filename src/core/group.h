@@ -44,6 +44,12 @@ struct group_counts {
  * NULL: out of memory.
  */
 struct group *group_new(struct scheduler *scheduler, int fd);
+/*
+ * A group whose waiters all share one function instead: 0 or -errno, the
+ * same for all. Their descriptors are not looked at.
+ */
+struct group *group_new_of(struct scheduler *scheduler,
+			   int (*flush)(void *context), void *context);
 /* Nobody may wait any more, the scheduler must still be there. */
 void group_free(struct group *group);
 

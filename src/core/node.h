@@ -29,6 +29,7 @@
 struct file;
 struct path_cache;
 struct policy;
+struct staged;
 
 struct node {
 	struct cds_lfht_node link;
@@ -39,6 +40,8 @@ struct node {
 
 	struct lock lock; /* protects the next block */
 	struct file *file; /* of a regular file that is open, else NULL */
+	/* Changes that the store lacks, also of a closed file; counted. */
+	_Atomic(struct staged *) staged;
 	int path_fd; /* O_PATH, cached, else -1 */
 	unsigned path_users;
 	bool path_pinned; /* can't be found again: kept until forgotten */

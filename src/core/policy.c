@@ -52,6 +52,12 @@ static const char *const huges[] = {
 	[policy_nohugepage] = "nohugepage",
 };
 
+static const char *const maps[] = {
+	[policy_map_shared] = "shared",
+	[policy_map_private] = "private",
+	[policy_map_staged] = "staged",
+};
+
 static const char *const paths[] = {
 	[policy_data_auto] = "auto",
 	[policy_data_kernel] = "kernel",
@@ -332,12 +338,11 @@ static int parse_sync(struct parsing *parsing)
 
 static int parse_map(struct parsing *parsing)
 {
-	if (text_is(&parsing->element, "private") ||
-		text_is(&parsing->element, "staged"))
-		return fail(parsing, EOPNOTSUPP,
-			"shared, as this is not available yet");
-	if (!text_is(&parsing->element, "shared"))
-		return fail(parsing, EINVAL, "shared");
+	int word = FIND_WORD(parsing, maps);
+
+	if (word < 0)
+		return fail(parsing, EINVAL, "shared, private or staged");
+	parsing->value.map = (enum policy_map)word;
 	parsing->alone = true;
 	return 0;
 }
@@ -547,7 +552,7 @@ size_t policy_format(const struct policy *policy, enum policy_name name,
 		format_sync(policy, text);
 		break;
 	case policy_map:
-		append(text, "shared");
+		append(text, "%s", maps[policy->map]);
 		break;
 	case policy_data:
 		append(text, "%s", paths[policy->data]);
@@ -619,7 +624,12 @@ void policy_merge(struct policy *effective, const struct policy *own,
 
 const char *policy_needs_daemon(const struct policy *policy, bool *must)
 {
-	*must = policy->append || policy->max > 0;
+	*must = policy->append || policy->max > 0 ||
+		policy->map != policy_map_shared;
+	if (policy->map == policy_map_staged)
+		return "map=staged sees every write";
+	if (policy->map == policy_map_private)
+		return "map=private sees every write";
 	if (policy->append)
 		return "append=on sees every write";
 	if (policy->max > 0)

@@ -41,7 +41,9 @@ enum policy_fsync {
 };
 
 enum policy_map {
-	policy_map_shared,
+	policy_map_shared, /* writes go to the store's file */
+	policy_map_private, /* never; they are gone after the last close */
+	policy_map_staged, /* at commits, with all other staged files */
 };
 
 enum policy_data {
@@ -97,8 +99,7 @@ enum policy_name policy_of_key(const char *key);
  * policies of *policy stay; the one parsed starts from the built-in values
  * and is marked in set. 0, or -errno with one line in error that names the
  * policy, the value and what was expected, and *policy as it was. -EINVAL;
- * -ERANGE for a quantity that is too large; -EOPNOTSUPP for what this
- * version does not have (map=private, map=staged).
+ * -ERANGE for a quantity that is too large.
  */
 int policy_parse(struct policy *policy, enum policy_name name,
 		 const char *text, size_t length, char *error,

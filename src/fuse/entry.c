@@ -15,9 +15,12 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <string.h>
 
+#include "core/file.h"
 #include "os/clock.h"
 #include "os/credentials.h"
+#include "store/journal.h"
 #include "util/cleanup.h"
 
 /* Seconds: 1 / HZ on most kernels; the kernel rounds up to that. */
@@ -61,6 +64,7 @@ int entry_of_descriptor(struct filesystem *fs, int fd, struct node *parent,
 	node = node_get_or_add(&fs->nodes, &id, &entry->attr, parent, name);
 	if (!node)
 		return -ENOMEM;
+	file_overlay(node, &entry->attr);
 	entry->attr.st_ino = node->ino;
 	entry->ino = node_number(&fs->nodes, node);
 	entry->attr_timeout = entry_attr_timeout(fs, node, &entry->attr);
@@ -68,12 +72,20 @@ int entry_of_descriptor(struct filesystem *fs, int fd, struct node *parent,
 	return 0;
 }
 
+bool entry_is_hidden(const struct filesystem *fs, const struct node *parent,
+		     const char *name)
+{
+	return parent == fs->nodes.root &&
+	       strcmp(name, JOURNAL_DIRECTORY) == 0;
+}
+
 int entry_find(struct filesystem *fs, int parent_fd, struct node *parent,
 	       const char *name, struct fuse_entry_param *entry)
 {
+	if (entry_is_hidden(fs, parent, name))
+		return -ENOENT;
 	owned_fd fd = openat(parent_fd, name,
 			     O_PATH | O_NOFOLLOW | O_CLOEXEC);
-
 	if (fd < 0)
 		return -errno;
 	return entry_of_descriptor(fs, fd, parent, name, entry);

@@ -34,6 +34,8 @@ static void reply_attributes(fuse_req_t req, struct node *node,
 
 	if (r == 0 && fstat(path->at.fd, &st) < 0)
 		r = -errno;
+	if (r == 0)
+		file_overlay(node, &st);
 	/* The next write is to be seen as a change, within one tick too. */
 	if (S_ISREG(node->type))
 		file_times_set(node);
@@ -66,6 +68,27 @@ static struct wire_time wire_time_of(const struct statx_timestamp *time)
 		.seconds = time->tv_sec,
 		.nanoseconds = time->tv_nsec,
 	};
+}
+
+/* What is staged has another size and time than the store's file. */
+static void overlay_statx(struct node *node, struct statx *stx)
+{
+	struct stat st = {
+		.st_size = (off_t)stx->stx_size,
+		.st_blocks = (blkcnt_t)stx->stx_blocks,
+		.st_mtim.tv_sec = stx->stx_mtime.tv_sec,
+		.st_mtim.tv_nsec = stx->stx_mtime.tv_nsec,
+		.st_ctim.tv_sec = stx->stx_ctime.tv_sec,
+		.st_ctim.tv_nsec = stx->stx_ctime.tv_nsec,
+	};
+
+	file_overlay(node, &st);
+	stx->stx_size = (uint64_t)st.st_size;
+	stx->stx_blocks = (uint64_t)st.st_blocks;
+	stx->stx_mtime.tv_sec = st.st_mtim.tv_sec;
+	stx->stx_mtime.tv_nsec = (uint32_t)st.st_mtim.tv_nsec;
+	stx->stx_ctime.tv_sec = st.st_ctim.tv_sec;
+	stx->stx_ctime.tv_nsec = (uint32_t)st.st_ctim.tv_nsec;
 }
 
 static void fill_statx(struct wire_statx_out *out, const struct statx *stx)
@@ -110,6 +133,7 @@ void ops_statx(struct session *session, uint64_t number)
 	}
 	if (S_ISREG(node->type))
 		file_times_set(node);
+	overlay_statx(node, &stx);
 	fill_statx(&out, &stx);
 	out.ino = node->ino;
 	st.st_mode = stx.stx_mode;
@@ -136,42 +160,61 @@ static int set_owner(const struct path *path, const struct stat *attr, int what)
 	return r;
 }
 
-/* Policies may forbid it, also for a file that nobody has open. */
-static int check_size(struct filesystem *fs, struct node *node,
-		      const struct path *path, struct file *file, off_t size)
+/* Those in force, also of a file that nobody has open. */
+static int policies_of(struct filesystem *fs, struct node *node,
+		       const struct path *path, struct file *file,
+		       struct policy *policy)
 {
-	struct policy own, policy;
+	struct policy own;
 	struct store_id id;
-	struct stat st;
 	int r;
 
 	if (file) {
-		policy = *file_policy(file);
-	} else {
-		node_id(node, &id);
-		r = policy_store_load(&fs->policies, &id, &path->at, &own,
-				      NULL);
-		if (r < 0)
-			return r;
-		policy_merge(&policy, &own, &fs->settings.policy);
+		*policy = *file_policy(file);
+		return 0;
 	}
-	if (!policy.append && policy.max == 0)
+	node_id(node, &id);
+	r = policy_store_load(&fs->policies, &id, &path->at, &own, NULL);
+	if (r == 0)
+		policy_merge(policy, &own, &fs->settings.policy);
+	return r;
+}
+
+static int check_size(struct node *node, const struct path *path,
+		      const struct policy *policy, off_t size)
+{
+	struct stat st;
+
+	if (!policy->append && policy->max == 0)
 		return 0;
 	if (fstat(path->at.fd, &st) < 0)
 		return -errno;
-	return growth_check_truncate(&policy, st.st_size, size);
+	file_overlay(node, &st);
+	return growth_check_truncate(policy, st.st_size, size);
+}
+
+static int truncate_shared(const struct path *path, off_t size)
+{
+	int r = credentials_assume_for_write(&current_request.caller);
+
+	return r < 0 ? r : inode_truncate(&path->at, size);
 }
 
 static int set_size(struct filesystem *fs, struct node *node,
 		    const struct path *path, off_t size)
 {
 	struct file *file = file_of_node(node);
-	int r = check_size(fs, node, path, file, size);
+	struct policy policy;
+	int r = policies_of(fs, node, path, file, &policy);
 
 	if (r == 0)
-		r = credentials_assume_for_write(&current_request.caller);
-	if (r == 0)
-		r = inode_truncate(&path->at, size);
+		r = check_size(node, path, &policy, size);
+	if (r == 0) {
+		r = file_truncate_staged(fs, node, policy.map, size,
+					 &current_request.caller);
+		if (r == -EOPNOTSUPP)
+			r = truncate_shared(path, size);
+	}
 	if (file) {
 		growth_forget(&file->growth);
 		file_data_changed(file);
@@ -190,9 +233,11 @@ static struct timespec time_to_set(int what, int set, int now,
 	return value;
 }
 
-static int set_times(const struct path *path, const struct stat *attr,
-		     int what)
+static int set_times(struct node *node, const struct path *path,
+		     const struct stat *attr, int what)
 {
+	int r;
+
 	struct timespec times[2] = {
 		time_to_set(what, FUSE_SET_ATTR_ATIME,
 			    FUSE_SET_ATTR_ATIME_NOW, attr->st_atim),
@@ -200,7 +245,10 @@ static int set_times(const struct path *path, const struct stat *attr,
 			    FUSE_SET_ATTR_MTIME_NOW, attr->st_mtim),
 	};
 
-	return inode_utimens(&path->at, times);
+	r = inode_utimens(&path->at, times);
+	if (r == 0 && times[1].tv_nsec != UTIME_OMIT)
+		file_mtime_set(node, path->at.fd);
+	return r;
 }
 
 static int set_attributes(struct filesystem *fs, struct node *node,
@@ -216,7 +264,7 @@ static int set_attributes(struct filesystem *fs, struct node *node,
 	if (r == 0 && (what & FUSE_SET_ATTR_SIZE))
 		r = set_size(fs, node, path, attr->st_size);
 	if (r == 0 && (what & SET_TIMES))
-		r = set_times(path, attr, what);
+		r = set_times(node, path, attr, what);
 	return r;
 }
 

@@ -237,6 +237,11 @@ static int list_locked(fuse_req_t req, struct listing *listing,
 			r = 0;
 		}
 		raw = (const void *)(directory->entries + directory->used);
+		if (entry_is_hidden(listing->fs, listing->node, raw->name)) {
+			directory->used += raw->length;
+			directory->next = raw->next;
+			continue;
+		}
 		length = listing->plus ?
 				 add_plus(req, listing, directory, raw) :
 				 add_plain(req, listing, raw);

@@ -162,6 +162,9 @@ static int create(struct creation *what, struct fuse_entry_param *entry,
 	int r = path_get(&what->fs->nodes, what->parent, &path);
 	int fd;
 
+	if (r == 0 && what->name &&
+	    entry_is_hidden(what->fs, what->parent, what->name))
+		r = -EPERM;
 	if (r < 0)
 		return r;
 	r = directory_policies(what->fs, what->parent, &path.at,
@@ -173,6 +176,7 @@ static int create(struct creation *what, struct fuse_entry_param *entry,
 		return open_existing(what, path.at.fd, entry, opened);
 	if (fd < 0)
 		return fd;
+	filesystem_note_names(what->fs, what->parent);
 	r = open_created(what, fd, entry, opened);
 	/* Made and not handed over: as if it had not been made. */
 	if (r < 0 && what->name)
@@ -362,12 +366,19 @@ static void op_fsync(fuse_req_t req, fuse_ino_t number, int data_only,
 }
 
 /* fallocate and copies clear setuid and setgid like a write. */
-static int assume_changer(struct file *file)
+static struct caller changer(void)
 {
 	struct caller caller = current_request.caller;
 
-	file_changing(file);
 	caller.kill_privileges = caller.uid != 0;
+	return caller;
+}
+
+static int assume_changer(struct file *file)
+{
+	struct caller caller = changer();
+
+	file_changing(file);
 	return credentials_assume_for_write(&caller);
 }
 
@@ -376,13 +387,14 @@ static int check_fallocate(struct file *file, int mode, off_t offset,
 {
 	const struct policy *policy = file_policy(file);
 	struct stat st;
+	int r;
 
 	if (!policy->append && policy->max == 0)
 		return 0;
-	if (fstat(file_descriptor(file), &st) < 0)
-		return -errno;
-	return growth_check_fallocate(policy, st.st_size, mode, offset,
-				      length);
+	r = file_stat(file, &st);
+	return r < 0 ? r :
+		       growth_check_fallocate(policy, st.st_size, mode, offset,
+					      length);
 }
 
 static void op_fallocate(fuse_req_t req, fuse_ino_t number, int mode,
@@ -391,12 +403,11 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t number, int mode,
 	struct file *file = file_of(fi);
 	int r = check_fallocate(file, mode, offset, length);
 
+	struct caller caller = changer();
+
 	(void)number;
 	if (r == 0)
-		r = assume_changer(file);
-	if (r == 0 &&
-	    fallocate(file_descriptor(file), mode, offset, length) < 0)
-		r = -errno;
+		r = file_allocate(file, mode, offset, length, &caller);
 	if (r == 0)
 		file_data_changed(file);
 	reply_status(req, r);
@@ -405,11 +416,11 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t number, int mode,
 static void op_lseek(fuse_req_t req, fuse_ino_t number, off_t offset,
 		     int whence, struct fuse_file_info *fi)
 {
-	off_t found = lseek(file_descriptor(file_of(fi)), offset, whence);
+	off_t found = file_seek(file_of(fi), offset, whence);
 
 	(void)number;
 	if (found < 0)
-		reply_status(req, -errno);
+		reply_status(req, (int)found);
 	else
 		fuse_reply_lseek(req, found);
 }
@@ -434,6 +445,9 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t from,
 {
 	ssize_t n = check_copy(file_of(out), to_offset, &size);
 
+	/* The kernel then copies by reading and writing. */
+	if (file_of(in)->staged || file_of(out)->staged)
+		n = -EOPNOTSUPP;
 	(void)from;
 	(void)to;
 	if (n == 0)

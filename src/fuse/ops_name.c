@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/stage.h"
 #include "fuse/entry.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
@@ -162,12 +163,16 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct node *directory = node_of(req, parent);
 	struct fuse_entry_param entry;
 	owned_path path = PATH_NONE;
-	int r = path_get(&fs->nodes, directory, &path);
+	int r = entry_is_hidden(fs, directory, name) ?
+			-EPERM :
+			path_get(&fs->nodes, directory, &path);
 
 	if (r == 0)
 		r = assume_maker(what->mode, fuse_req_ctx(req)->umask);
 	if (r == 0)
 		r = make_at(path.at.fd, name, what);
+	if (r == 0)
+		filesystem_note_names(fs, directory);
 	if (r == 0)
 		r = find_made(fs, &path, directory, name, &entry);
 	if (r == 0) {
@@ -206,16 +211,23 @@ static int link_to(struct filesystem *fs, struct node *node,
 {
 	owned_path from = PATH_NONE;
 	owned_path into = PATH_NONE;
-	int r = path_get(&fs->nodes, node, &from);
+	int r = entry_is_hidden(fs, directory, name) ?
+			-EPERM :
+			path_get(&fs->nodes, node, &from);
 
 	if (r == 0)
 		r = path_get(&fs->nodes, directory, &into);
+	if (r == 0)
+		r = file_linking(fs, node);
+	if (r == 0)
+		r = stage_order(fs->stage, NULL);
 	if (r < 0)
 		return r;
 	struct inode_path source = inode_path_of(from.at.fd);
 	if (linkat(AT_FDCWD, source.text, into.at.fd, name,
 		   AT_SYMLINK_FOLLOW) < 0)
 		return -errno;
+	filesystem_note_names(fs, directory);
 	return find_made(fs, &into, directory, name, entry);
 }
 
@@ -275,6 +287,7 @@ static void doomed_settle(struct filesystem *fs, struct doomed *doomed,
 	struct store_id id;
 
 	if (removed && doomed->node && is_last_name(doomed)) {
+		file_unlinked(fs, doomed->node);
 		node_id(doomed->node, &id);
 		policy_store_forget(&fs->policies, &id);
 		hold_drop(&fs->holds, &id);
@@ -289,18 +302,40 @@ static void doomed_settle(struct filesystem *fs, struct doomed *doomed,
 		close(doomed->fd);
 }
 
+/* Data that an fsync has ordered before this goes first. */
+static int order_removal(struct filesystem *fs, const struct doomed *doomed)
+{
+	struct staged *staged = NULL;
+	struct stat st;
+	int r;
+
+	if (doomed->node && fstat(doomed->fd, &st) == 0 && st.st_nlink == 1)
+		staged = file_staged_of(doomed->node);
+	r = stage_order(fs->stage, staged);
+	if (staged)
+		staged_put(staged);
+	return r;
+}
+
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name,
 			int flags)
 {
 	struct filesystem *fs = filesystem_of(req);
+	struct node *directory = node_of(req, parent);
 	struct doomed doomed = { .fd = -1 };
 	owned_path path = PATH_NONE;
-	int r = path_get(&fs->nodes, node_of(req, parent), &path);
+	int r = entry_is_hidden(fs, directory, name) ?
+			-ENOENT :
+			path_get(&fs->nodes, directory, &path);
 
 	if (r == 0)
 		r = doomed_find(fs, path.at.fd, name, &doomed);
+	if (r == 0)
+		r = order_removal(fs, &doomed);
 	if (r == 0 && unlinkat(path.at.fd, name, flags) < 0)
 		r = -errno;
+	if (r == 0)
+		filesystem_note_names(fs, directory);
 	doomed_settle(fs, &doomed, r == 0);
 	path_put(&path);
 	reply_status(req, r);
@@ -328,6 +363,35 @@ static void note_name(struct filesystem *fs, int parent_fd,
 		entry_drop(fs, &entry);
 }
 
+/*
+ * What an fsync has ordered goes first, and the data of a file that takes the
+ * place of another.
+ */
+static int order_rename(struct filesystem *fs, int source_fd,
+			const char *name, const struct doomed *doomed,
+			unsigned flags)
+{
+	struct doomed source = { .fd = -1 };
+	struct staged *staged = NULL;
+	int r = stage_order(fs->stage, NULL);
+
+	if (r < 0 || !stage_is_dirty(fs->stage))
+		return r;
+	if (flags & RENAME_EXCHANGE)
+		return stage_commit(fs->stage, commit_by_order);
+	if (doomed->fd < 0)
+		return 0;
+	r = doomed_find(fs, source_fd, name, &source);
+	if (r == 0 && source.node)
+		staged = file_staged_of(source.node);
+	if (staged && staged_is_uncommitted(staged))
+		r = stage_commit(fs->stage, commit_by_order);
+	if (staged)
+		staged_put(staged);
+	doomed_settle(fs, &source, false);
+	return r;
+}
+
 static int rename_between(struct filesystem *fs, struct node *from,
 			  const char *name, struct node *to,
 			  const char *new_name, unsigned flags)
@@ -335,19 +399,29 @@ static int rename_between(struct filesystem *fs, struct node *from,
 	struct doomed doomed = { .fd = -1 };
 	owned_path source = PATH_NONE;
 	owned_path target = PATH_NONE;
-	int r = path_get(&fs->nodes, from, &source);
+	int r = 0;
 
+	if (entry_is_hidden(fs, from, name))
+		r = -ENOENT;
+	else if (entry_is_hidden(fs, to, new_name))
+		r = -EPERM;
+	if (r == 0)
+		r = path_get(&fs->nodes, from, &source);
 	if (r == 0)
 		r = path_get(&fs->nodes, to, &target);
 	if (r < 0)
 		return r;
 	if (flags == 0)
 		r = doomed_find(fs, target.at.fd, new_name, &doomed);
+	if (r == 0)
+		r = order_rename(fs, source.at.fd, name, &doomed, flags);
 	if (r == 0 && renameat2(source.at.fd, name, target.at.fd, new_name,
 				flags) < 0)
 		r = -errno;
 	doomed_settle(fs, &doomed, r == 0);
 	if (r == 0) {
+		filesystem_note_names(fs, from);
+		filesystem_note_names(fs, to);
 		note_name(fs, target.at.fd, to, new_name);
 		if (flags & RENAME_EXCHANGE)
 			note_name(fs, source.at.fd, from, name);

@@ -602,7 +602,7 @@ int session_run(struct session *session, char *error, size_t error_size)
 	if (session->settings.count_requests)
 		counters_log();
 	if (r == 0) {
-		r = filesystem_sync(session->fs);
+		r = filesystem_finish(session->fs);
 		if (r < 0)
 			snprintf(error, error_size, "syncing the store: %s",
 				 strerror(-r));

@@ -21,6 +21,16 @@ enum lock_rank {
 	lock_rank_node,
 	/* Who appends to a file; held while that is written. */
 	lock_rank_append,
+	/* One commit at a time; held while it is written. */
+	lock_rank_stage_commit,
+	/* Shared: a staged file is changed; alone: a commit's instant. */
+	lock_rank_stage_gate,
+	/* One staged file's layers. */
+	lock_rank_stage_file,
+	/* The lists of staged files, and of directories that changed. */
+	lock_rank_stage,
+	/* The slots of staged pages. */
+	lock_rank_arena,
 	/* One inode's mapped region. */
 	lock_rank_mapping,
 	/* The list of cached path descriptors. */

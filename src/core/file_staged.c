@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Open files and what is staged of them.
+ *
+ * The node has the staged object, since what was written outlives the open
+ * file; each open file of the node shares it. Once it is there, the file
+ * stays staged until nothing of it is missing in the store, whatever its
+ * policy has become: a journal that still holds it would otherwise, after a
+ * crash, undo what had been written to the store's file directly.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "core/file_internal.h"
+#include "core/filesystem.h"
+#include "core/stage.h"
+#include "os/clock.h"
+#include "util/log.h"
+
+struct staged *file_staged_of(struct node *node)
+{
+	struct staged *staged;
+
+	if (!node->staged)
+		return NULL;
+	lock_take(&node->lock, lock_rank_node);
+	staged = node->staged;
+	if (staged)
+		staged_get(staged);
+	lock_drop(&node->lock, lock_rank_node);
+	return staged;
+}
+
+void file_overlay(struct node *node, struct stat *st)
+{
+	struct staged *staged = file_staged_of(node);
+
+	if (!staged)
+		return;
+	staged_overlay(staged, st);
+	staged_put(staged);
+}
+
+int file_stat(struct file *file, struct stat *st)
+{
+	if (fstat(file->fd, st) < 0)
+		return -errno;
+	if (file->staged)
+		staged_overlay(file->staged, st);
+	return 0;
+}
+
+/* ---- opening and closing ------------------------------------------------ */
+
+static bool may_stage(const struct file *file)
+{
+	enum policy_map map = file_policy(file)->map;
+
+	if (map == policy_map_shared)
+		return false;
+	if (file->node->id_mount == 0)
+		return true;
+	log_warning_once("map=: only files on the file system of the store's "
+			 "root can be staged or private; others are shared");
+	return false;
+}
+
+int file_stage_locked(struct file *file)
+{
+	struct node *node = file->node;
+	struct staged *staged = node->staged;
+	int r = 0;
+
+	if (staged && staged_is_idle(staged)) {
+		node->staged = NULL;
+		/* Not the last look-up: somebody is opening it. */
+		staged_put(staged);
+		staged = NULL;
+	}
+	if (!staged && may_stage(file)) {
+		node_hold(node);
+		r = staged_new(file->fs->stage, file->fd,
+			       file_policy(file)->map == policy_map_private,
+			       node, &staged);
+		if (r < 0)
+			node_forget(&file->fs->nodes, node, 1);
+		else
+			node->staged = staged;
+	}
+	if (r == 0 && staged) {
+		staged_get(staged);
+		file->staged = staged;
+	}
+	return r;
+}
+
+int file_stage_writer(struct file *file)
+{
+	if (!file->staged)
+		return 0;
+	if (!file->readable)
+		return -EACCES;
+	return staged_set_descriptor(file->staged, file->fd);
+}
+
+/*
+ * The node's staged object, taken from it, if nobody needs it. What has no
+ * name is dropped: nobody can open it again.
+ */
+static struct staged *take_idle_locked(struct node *node)
+{
+	struct staged *staged = node->staged;
+
+	if (staged_is_unlinked(staged))
+		staged_discard(staged);
+	if (!staged_is_idle(staged))
+		return NULL;
+	node->staged = NULL;
+	return staged;
+}
+
+struct staged *file_unstage_locked(struct file *file, bool *dropped)
+{
+	struct node *node = file->node;
+	struct staged *staged = file->staged;
+
+	*dropped = false;
+	if (!staged || node->staged != staged)
+		return NULL;
+	staged_rewritten(staged);
+	if (staged_is_private(staged)) {
+		*dropped = !staged_is_idle(staged);
+		staged_discard(staged);
+	}
+	return take_idle_locked(node);
+}
+
+void file_unlinked(struct filesystem *fs, struct node *node)
+{
+	struct staged *staged;
+
+	(void)fs;
+	lock_take(&node->lock, lock_rank_node);
+	staged = node->staged;
+	if (staged) {
+		staged_set_unlinked(staged, true);
+		staged = node->file ? NULL : take_idle_locked(node);
+	}
+	lock_drop(&node->lock, lock_rank_node);
+	if (staged)
+		staged_put(staged);
+}
+
+int file_linking(struct filesystem *fs, struct node *node)
+{
+	struct staged *staged = file_staged_of(node);
+	int r = 0;
+
+	if (!staged)
+		return 0;
+	/* What was written before it had a name comes with the name. */
+	if (staged_is_unlinked(staged)) {
+		staged_set_unlinked(staged, false);
+		if (staged_is_uncommitted(staged))
+			r = stage_commit(fs->stage, commit_by_order);
+		if (r < 0)
+			staged_set_unlinked(staged, true);
+	}
+	staged_put(staged);
+	return r;
+}
+
+/* ---- changes ------------------------------------------------------------ */
+
+/*
+ * The store's file system knows what is to be cleared: truncating the file to
+ * the size it has changes nothing else.
+ */
+int file_clear_privileges(struct file *file, const struct caller *caller)
+{
+	struct stat st;
+	int r = credentials_assume_for_write(caller);
+
+	if (r < 0)
+		return r;
+	if (fstat(file->fd, &st) < 0 || ftruncate(file->fd, st.st_size) < 0)
+		return -errno;
+	return 0;
+}
+
+int file_truncate_staged(struct filesystem *fs, struct node *node,
+			 enum policy_map map, off_t size,
+			 const struct caller *caller)
+{
+	struct file_opened opened;
+	struct file *file;
+	struct stat st;
+	int r;
+
+	if (map == policy_map_shared && !node->staged)
+		return -EOPNOTSUPP;
+	r = file_open(fs, node, O_WRONLY, caller, &opened);
+	if (r < 0)
+		return r;
+	file = opened.handle->file;
+	file_changing(file);
+	if (!file->staged)
+		r = -EOPNOTSUPP;
+	else if (fstat(file->fd, &st) < 0)
+		r = -errno;
+	else if ((st.st_mode & FILE_PRIVILEGE_BITS) || file->has_capabilities)
+		r = file_clear_privileges(file, caller);
+	if (r == 0)
+		r = staged_truncate(file->staged, size);
+	if (r == 0)
+		file_data_changed(file);
+	file_close(fs, opened.handle);
+	return r;
+}
+
+int file_allocate(struct file *file, int mode, off_t offset, off_t length,
+		  const struct caller *caller)
+{
+	struct stat st;
+	int r;
+
+	file_changing(file);
+	if (!file->staged) {
+		r = credentials_assume_for_write(caller);
+		if (r == 0 && fallocate(file->fd, mode, offset, length) < 0)
+			r = -errno;
+		return r;
+	}
+	if (fstat(file->fd, &st) < 0)
+		return -errno;
+	r = 0;
+	if ((st.st_mode & FILE_PRIVILEGE_BITS) || file->has_capabilities)
+		r = file_clear_privileges(file, caller);
+	return r < 0 ? r : staged_allocate(file->staged, mode, offset, length);
+}
+
+off_t file_seek(struct file *file, off_t offset, int whence)
+{
+	off_t found;
+
+	if (file->staged)
+		return staged_seek(file->staged, file->fd, offset, whence);
+	found = lseek(file->fd, offset, whence);
+	return found < 0 ? -errno : found;
+}
+
+void file_mtime_set(struct node *node, int fd)
+{
+	struct staged *staged = file_staged_of(node);
+	struct stat st;
+
+	if (!staged)
+		return;
+	if (fstat(fd, &st) == 0)
+		staged_set_mtime(staged, &st.st_mtim);
+	staged_put(staged);
+}
+
+int file_discard(struct filesystem *fs, struct node *node)
+{
+	struct staged *staged = file_staged_of(node);
+
+	if (!staged)
+		return -ENODATA;
+	/* What programs have mapped comes to us first, or it would later. */
+	if (fs->clients.invalidate)
+		fs->clients.invalidate(fs->clients.context, node, 0, 0);
+	staged_discard(staged);
+	if (fs->clients.invalidate)
+		fs->clients.invalidate(fs->clients.context, node, 0, 0);
+	staged_put(staged);
+	return 0;
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Checkpoints: what was committed and applied is made durable in the store's
+ * own files, so that the journal's room is free again. Some time after a
+ * commit, or when the journal is short of room.
+ *
+ * If that fails, the store has lost what was applied: its journal is kept for
+ * the next mount, which applies it anew, and nothing more is committed. To
+ * sync again would only seem to work (fsync(2), EIO).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/counters.h"
+#include "core/stage_internal.h"
+#include "os/clock.h"
+#include "util/log.h"
+
+/* From a commit to its checkpoint, if nothing asks for it earlier; ns. */
+#define CHECKPOINT_DELAY INT64_C(5000000000)
+/* Up to so many files are synced one by one. */
+#define FILES_ONE_BY_ONE 16
+
+/* Files of the list, synced so that their journal isn't needed. */
+static int sync_applied(struct stage *stage, struct staged **files,
+			size_t count)
+{
+	if (count > FILES_ONE_BY_ONE)
+		return stage->settings.sync_store(stage->settings.context);
+	for (size_t i = 0; i < count; i++) {
+		if (fsync(files[i]->fd) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* Those that were applied last by a commit up to this one. */
+static size_t drop_applied(struct stage *stage, uint64_t sequence,
+			   struct staged **files, size_t room)
+{
+	struct staged *staged, *next;
+	size_t count = 0;
+
+	for (staged = TAILQ_FIRST(&stage->applied); staged && count < room;
+	     staged = next) {
+		next = TAILQ_NEXT(staged, applied_link);
+		if (staged->sequence > sequence)
+			continue;
+		TAILQ_REMOVE(&stage->applied, staged, applied_link);
+		stage->applied_count--;
+		lock_take(&staged->lock, lock_rank_stage_file);
+		staged->is_applied = false;
+		lock_drop(&staged->lock, lock_rank_stage_file);
+		files[count++] = staged;
+	}
+	return count;
+}
+
+/* Nothing is changed in the store any more that the journal has too. */
+static int store_is_lost(struct stage *stage, int r)
+{
+	stage->broken = -r;
+	stage->last_error = -r;
+	counter_add(&stage->settings.counters->commit_errors, 1);
+	log_error("the store's files can't be synced: %s; what was committed "
+		  "is in the journal: unmount and mount again to have it "
+		  "carried out anew", strerror(-r));
+	return r;
+}
+
+/* The files, each with the reference of the applied list, or an error. */
+static int list_applied(struct stage *stage, struct staged ***files,
+			size_t *count)
+{
+	struct staged *staged;
+
+	*count = 0;
+	*files = calloc(stage->applied_count + 1, sizeof(**files));
+	if (!*files)
+		return -ENOMEM;
+	TAILQ_FOREACH (staged, &stage->applied, applied_link)
+		(*files)[(*count)++] = staged;
+	return 0;
+}
+
+/* Their owners may let go of them. */
+static void tell_idle(struct stage *stage, struct staged **files, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		stage->settings.idle(files[i], files[i]->owner);
+		staged_put(files[i]);
+	}
+}
+
+/* Nobody is told that a file is idle: who is told may wait for us. */
+int stage_checkpoint_locked(struct stage *stage)
+{
+	struct staged **files;
+	size_t count;
+	int r = list_applied(stage, &files, &count);
+
+	if (r == 0) {
+		r = sync_applied(stage, files, count);
+		if (r < 0)
+			store_is_lost(stage, r);
+	}
+	if (r == 0)
+		r = journal_release(stage->journal, stage->last_sequence);
+	if (r == 0)
+		r = journal_flush(stage->journal);
+	if (r == 0)
+		counter_add(&stage->settings.counters->checkpoints, 1);
+	free(files);
+	return r;
+}
+
+/*
+ * The syncing is done without the lock, so that commits go on: what they
+ * apply meanwhile has a later sequence and stays.
+ */
+static int checkpoint(struct stage *stage, bool flush)
+{
+	struct staged **files = NULL;
+	uint64_t sequence = 0;
+	size_t count = 0;
+	int r;
+
+	lock_take(&stage->commit_lock, lock_rank_stage_commit);
+	r = stage->broken ? -stage->broken : stage_finish_last(stage);
+	if (r == 0)
+		r = list_applied(stage, &files, &count);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		staged_get(files[i]);
+	sequence = stage->last_sequence;
+	lock_drop(&stage->commit_lock, lock_rank_stage_commit);
+	if (r < 0 || count == 0) {
+		free(files);
+		return r;
+	}
+	r = sync_applied(stage, files, count);
+	for (size_t i = 0; i < count; i++)
+		staged_put(files[i]);
+	lock_take(&stage->commit_lock, lock_rank_stage_commit);
+	if (r < 0)
+		store_is_lost(stage, r);
+	if (r == 0 && sequence > 0)
+		r = journal_release(stage->journal, sequence);
+	if (r == 0 && flush && sequence > 0)
+		r = journal_flush(stage->journal);
+	count = r == 0 ? drop_applied(stage, sequence, files, count) : 0;
+	lock_drop(&stage->commit_lock, lock_rank_stage_commit);
+	if (r == 0)
+		counter_add(&stage->settings.counters->checkpoints, 1);
+	tell_idle(stage, files, count);
+	free(files);
+	return r;
+}
+
+int64_t stage_run_checkpoint(struct sync_item *item)
+{
+	struct stage *stage =
+		(struct stage *)((char *)item -
+				 offsetof(struct stage, checkpoint_item));
+
+	(void)checkpoint(stage, true);
+	return SYNC_NEVER;
+}
+
+void stage_want_checkpoint(struct stage *stage)
+{
+	int64_t due = clock_now() + CHECKPOINT_DELAY;
+
+	if (journal_room(stage->journal) < journal_size(stage->journal) / 2 ||
+	    stage->applied_count > stage->settings.files_limit)
+		due = SYNC_AT_ONCE;
+	scheduler_want(stage->settings.scheduler, &stage->checkpoint_item,
+		       due);
+}
+
+/* ---- to the store ------------------------------------------------------- */
+
+int stage_checkpoint(struct stage *stage)
+{
+	int r;
+
+	if (!stage->journal)
+		return 0;
+	r = checkpoint(stage, true);
+	if (r < 0)
+		return r;
+	/* What an earlier one has synced may not have been flushed. */
+	lock_take(&stage->commit_lock, lock_rank_stage_commit);
+	r = journal_flush(stage->journal);
+	lock_drop(&stage->commit_lock, lock_rank_stage_commit);
+	return r;
+}
+

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of the stage (stage*.c) share.
+ */
+#ifndef MSYNCFS_CORE_STAGE_INTERNAL_H
+#define MSYNCFS_CORE_STAGE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#include "core/layer.h"
+#include "core/scheduler.h"
+#include "core/stage.h"
+#include "store/journal.h"
+#include "store/store.h"
+#include "util/lock.h"
+
+struct staged {
+	struct stage *stage;
+	_Atomic unsigned refs;
+	bool is_private;
+	void *owner;
+	struct journal_id id;
+
+	struct lock lock; /* protects what follows */
+	int fd; /* for writing; -1: not yet needed */
+	struct layer dirty;
+	struct layer committing;
+	off_t size; /* as programs see it */
+	off_t committing_size;
+	off_t below_size; /* of the store's file */
+	struct timespec mtime; /* as programs see it, if has_mtime */
+	struct timespec committing_mtime;
+	bool has_mtime;
+	bool is_committing;
+	bool is_applied; /* and not checkpointed; on the applied list */
+	_Atomic bool is_rewriting;
+	_Atomic bool is_unlinked;
+	bool was_unlinked; /* when it was frozen */
+	bool is_ordered; /* an fsync of what is dirty was deferred */
+	bool was_ordered; /* the same of what is committing */
+	int64_t rewriting_since; /* clock_coarse() */
+	unsigned version; /* of what is below: grows with each apply */
+	uint64_t sequence; /* of the last commit it was in */
+
+	/* Its dirty layer, size or time is to be committed: on the list. */
+	_Atomic bool is_changed;
+	/* The stage's lock. */
+	TAILQ_ENTRY(staged) all_link;
+	/* Changed with the gate and the stage's lock, or the gate alone. */
+	TAILQ_ENTRY(staged) dirty_link;
+	/* The commit's lock. */
+	TAILQ_ENTRY(staged) commit_link;
+	TAILQ_ENTRY(staged) applied_link;
+};
+
+TAILQ_HEAD(staged_list, staged);
+
+/* More directories than this are synced with everything else. */
+#define STAGE_DIRECTORIES_MAX 64
+
+struct stage_directories {
+	struct store_id ids[STAGE_DIRECTORIES_MAX];
+	unsigned count;
+	bool all; /* there were more, or who knows which */
+};
+
+struct stage {
+	struct stage_settings settings;
+	struct arena *arena; /* NULL until there is something to stage */
+	_Atomic bool used;
+
+	pthread_rwlock_t gate;
+
+	struct lock commit_lock; /* one commit, checkpoint at a time */
+	struct staged_list committing; /* the commit's lock, and next ones */
+	bool is_written; /* what is committing is in the journal */
+	struct staged_list applied;
+	unsigned applied_count;
+	uint64_t applied_sequence;
+	_Atomic(struct journal *) journal; /* made with the commit's lock */
+	int broken; /* errno: the store lost what was applied */
+	unsigned failed; /* commits that failed since one did not */
+
+	struct lock lock; /* protects what follows */
+	struct staged_list all;
+	struct staged_list dirty;
+	struct stage_directories directories;
+	struct group *group;
+
+	/* Files with is_ordered or was_ordered. */
+	_Atomic unsigned ordered;
+	_Atomic unsigned dirty_files;
+	/* Pages that the store will have to find room for; about. */
+	_Atomic uint64_t unreserved;
+	_Atomic int64_t room_known_at; /* clock_coarse() */
+	_Atomic uint64_t room; /* free pages of the store then */
+
+	struct sync_item commit_item;
+	_Atomic enum commit_cause commit_cause; /* of the item */
+	struct sync_item checkpoint_item;
+
+	/* What the last commit was like. */
+	_Atomic uint64_t last_sequence, last_bytes, last_files;
+	_Atomic int64_t last_pause, last_journal_time, last_took; /* ns */
+	_Atomic int last_error;
+};
+
+/* A change is about to be made to a staged file; not while it is frozen. */
+void stage_gate_enter(struct stage *stage);
+void stage_gate_leave(struct stage *stage);
+/* Nobody is changing anything. */
+void stage_gate_close(struct stage *stage);
+void stage_gate_open(struct stage *stage);
+
+/* With the gate and the file's lock: it has something to commit. */
+void staged_changed_locked(struct staged *staged);
+/* The same, with the time of a write. */
+void staged_written_locked(struct staged *staged);
+/*
+ * With the gate and the file's lock: there is nothing to commit any more.
+ * True: the list's reference is the caller's to put, without that lock.
+ */
+bool staged_unchanged_locked(struct staged *staged);
+void staged_unorder_locked(struct staged *staged);
+
+/* The journal is there, or -errno. */
+int stage_need_journal(struct stage *stage);
+/* Commits until so many bytes can be staged. 0 or -errno. */
+int stage_make_room(struct stage *stage, uint64_t bytes);
+/* Are there so many more pages in the store? 0 or -ENOSPC. */
+int stage_check_store(struct stage *stage, uint64_t pages);
+
+/*
+ * With the commit's lock: what an earlier commit has left is applied, or put
+ * back. 0 or -errno.
+ */
+int stage_finish_last(struct stage *stage);
+/*
+ * A checkpoint with the commit's lock throughout, for a commit that has no
+ * room. 0 or -errno.
+ */
+int stage_checkpoint_locked(struct stage *stage);
+/* One in the background: later, or soon if something runs short. */
+void stage_want_checkpoint(struct stage *stage);
+
+/* In the background. */
+int64_t stage_run_commit(struct sync_item *item);
+int64_t stage_run_checkpoint(struct sync_item *item);
+
+#endif
