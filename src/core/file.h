@@ -147,6 +147,16 @@ int file_open_created(struct filesystem *fs, struct node *node, int fd,
 		      int flags, const struct policy *inherited,
 		      const struct caller *caller, struct file_opened *opened);
 
+/* How a file is to be made, for file_make_again(). */
+struct file_maker {
+	int directory_fd;
+	mode_t mode;
+	mode_t umask;
+	int flags; /* open(2)'s */
+	const struct policy *inherited;
+	const struct caller *caller;
+};
+
 /* Undoes one open. */
 void file_close(struct filesystem *fs, struct file_handle_state *handle);
 
@@ -283,6 +293,22 @@ int file_allocate(struct file *file, int mode, off_t offset, off_t length,
 		  const struct caller *caller);
 /* The node has lost its last name. */
 void file_unlinked(struct filesystem *fs, struct node *node);
+/* The stage needs its staged object no longer. */
+void file_staged_idle(struct node *node, struct staged *staged);
+/*
+ * A name of the node, its only one, goes with the next commit. directory_fd:
+ * of the directory. 0, or -errno: it must be removed at once.
+ */
+int file_remove_later(struct filesystem *fs, struct node *directory,
+		      int directory_fd, const char *name, struct node *node);
+/*
+ * Makes a file by the name of one that was removed like that: the same inode,
+ * empty. node: whose it is, with a look-up. 0; -EAGAIN: it can't be done so,
+ * or the two would differ, and a commit must come first; -errno.
+ */
+int file_make_again(struct filesystem *fs, struct node *directory,
+		    const char *name, const struct file_maker *maker,
+		    struct node **node, struct file_opened *opened);
 /* It is about to get another name. 0 or -errno. */
 int file_linking(struct filesystem *fs, struct node *node);
 /* Its mtime was set by name. */

@@ -136,6 +136,18 @@ struct staged *file_unstage_locked(struct file *file, bool *dropped)
 	return take_idle_locked(node);
 }
 
+void file_staged_idle(struct node *node, struct staged *staged)
+{
+	bool taken;
+
+	lock_take(&node->lock, lock_rank_node);
+	taken = !node->file && node->staged == staged &&
+		take_idle_locked(node) != NULL;
+	lock_drop(&node->lock, lock_rank_node);
+	if (taken)
+		staged_put(staged);
+}
+
 void file_unlinked(struct filesystem *fs, struct node *node)
 {
 	struct staged *staged;

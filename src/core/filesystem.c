@@ -79,20 +79,9 @@ static int sync_for_stage(void *context)
 	return filesystem_sync_since(context, clock_now());
 }
 
-/* Nobody has it open and nothing of it is missing in the store. */
 static void staged_idle(struct staged *staged, void *owner)
 {
-	struct node *node = owner;
-	bool drop = false;
-
-	lock_take(&node->lock, lock_rank_node);
-	if (!node->file && node->staged == staged && staged_is_idle(staged)) {
-		node->staged = NULL;
-		drop = true;
-	}
-	lock_drop(&node->lock, lock_rank_node);
-	if (drop)
-		staged_put(staged);
+	file_staged_idle(owner, staged);
 }
 
 static void staged_gone(void *context, void *owner)

@@ -37,6 +37,8 @@ struct node {
 	struct node *next_retired;
 	_Atomic uint64_t lookups;
 	uint64_t ino; /* as shown at the mount */
+	/* Grows when the inode is made anew for programs. */
+	_Atomic uint32_t generation;
 
 	struct lock lock; /* protects the next block */
 	struct file *file; /* of a regular file that is open, else NULL */

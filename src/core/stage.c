@@ -102,6 +102,8 @@ int stage_new(const struct stage_settings *settings, struct stage **made)
 	TAILQ_INIT(&stage->all);
 	TAILQ_INIT(&stage->dirty);
 	TAILQ_INIT(&stage->committing);
+	TAILQ_INIT(&stage->removals);
+	TAILQ_INIT(&stage->removals_done);
 	TAILQ_INIT(&stage->applied);
 	sync_item_init(&stage->commit_item, stage_run_commit);
 	sync_item_init(&stage->checkpoint_item, stage_run_checkpoint);
@@ -122,11 +124,16 @@ static void staged_free(struct staged *staged)
 void stage_free(struct stage *stage)
 {
 	struct staged *staged;
+	struct removal *removal;
 
 	sync_item_forget(stage->settings.scheduler, &stage->commit_item);
 	sync_item_forget(stage->settings.scheduler, &stage->checkpoint_item);
 	if (stage->group)
 		group_free(stage->group);
+	while ((removal = TAILQ_FIRST(&stage->removals)) != NULL) {
+		TAILQ_REMOVE(&stage->removals, removal, link);
+		free(removal);
+	}
 	/* What nobody could commit is gone with the process. */
 	while ((staged = TAILQ_FIRST(&stage->all)) != NULL) {
 		TAILQ_REMOVE(&stage->all, staged, all_link);
@@ -207,7 +214,7 @@ void stage_want_commit(struct stage *stage, enum commit_cause cause)
 
 bool stage_is_dirty(const struct stage *stage)
 {
-	return stage->dirty_files > 0;
+	return stage->dirty_files > 0 || stage->removal_count > 0;
 }
 
 void stage_note_directory(struct stage *stage, const struct store_id *id)
@@ -377,7 +384,7 @@ bool staged_is_idle(struct staged *staged)
 
 	lock_take(&staged->lock, lock_rank_stage_file);
 	idle = !staged->is_changed && !staged->is_committing &&
-	       !staged->is_applied && layer_is_empty(&staged->dirty);
+	       !staged->is_applied && !staged->is_removed && layer_is_empty(&staged->dirty);
 	lock_drop(&staged->lock, lock_rank_stage_file);
 	return idle;
 }
@@ -491,17 +498,24 @@ void staged_set_unlinked(struct staged *staged, bool unlinked)
 	lock_drop(&staged->lock, lock_rank_stage_file);
 }
 
-int stage_order(struct stage *stage, struct staged *except)
+bool stage_is_ordered(struct stage *stage, struct staged *except)
 {
 	unsigned ordered = stage->ordered;
 	unsigned own = 0;
 
 	if (ordered == 0)
-		return 0;
+		return false;
 	if (except) {
 		lock_take(&except->lock, lock_rank_stage_file);
 		own = except->is_ordered + except->was_ordered;
 		lock_drop(&except->lock, lock_rank_stage_file);
 	}
-	return ordered > own ? stage_commit(stage, commit_by_order) : 0;
+	return ordered > own;
+}
+
+int stage_order(struct stage *stage, struct staged *except)
+{
+	if (!stage_is_ordered(stage, except))
+		return 0;
+	return stage_commit(stage, commit_by_order);
 }

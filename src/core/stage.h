@@ -183,6 +183,28 @@ void stage_defer(struct staged *staged);
  * with its last name; or NULL. 0 or -errno.
  */
 int stage_order(struct stage *stage, struct staged *except);
+/* Is there such data? */
+bool stage_is_ordered(struct stage *stage, struct staged *except);
+
+/*
+ * A file's last name joins the next commit instead: programs don't see it any
+ * more. directory is held by the caller for this (released as an owner is); it
+ * stands for the directory that directory_fd is. 0; -EOPNOTSUPP or -ENOMEM:
+ * then the name must be removed at once.
+ */
+int stage_remove(struct staged *staged, void *directory,
+		 const struct store_id *directory_id, int directory_fd,
+		 const char *name);
+bool stage_is_removed(struct stage *stage, const void *directory,
+		      const char *name);
+bool stage_has_removals(const struct stage *stage);
+/* Its file, with a reference, while it can still be made again; else NULL. */
+struct staged *stage_removed_file(struct stage *stage, const void *directory,
+				  const char *name);
+void *staged_owner(const struct staged *staged);
+/* The name is there again, the file empty. 0; -EBUSY: too late. */
+int stage_make_again(struct stage *stage, const void *directory,
+		     const char *name);
 
 /* Names in this directory have changed. */
 void stage_note_directory(struct stage *stage, const struct store_id *id);

@@ -25,9 +25,9 @@
 
 /* Files of the list, synced so that their journal isn't needed. */
 static int sync_applied(struct stage *stage, struct staged **files,
-			size_t count)
+			size_t count, bool names)
 {
-	if (count > FILES_ONE_BY_ONE)
+	if (count > FILES_ONE_BY_ONE || names)
 		return stage->settings.sync_store(stage->settings.context);
 	for (size_t i = 0; i < count; i++) {
 		if (fsync(files[i]->fd) < 0)
@@ -102,7 +102,8 @@ int stage_checkpoint_locked(struct stage *stage)
 	int r = list_applied(stage, &files, &count);
 
 	if (r == 0) {
-		r = sync_applied(stage, files, count);
+		r = sync_applied(stage, files, count, stage->removed_names);
+		stage->removed_names = false;
 		if (r < 0)
 			store_is_lost(stage, r);
 	}
@@ -125,6 +126,7 @@ static int checkpoint(struct stage *stage, bool flush)
 	struct staged **files = NULL;
 	uint64_t sequence = 0;
 	size_t count = 0;
+	bool names;
 	int r;
 
 	lock_take(&stage->commit_lock, lock_rank_stage_commit);
@@ -134,12 +136,14 @@ static int checkpoint(struct stage *stage, bool flush)
 	for (size_t i = 0; r == 0 && i < count; i++)
 		staged_get(files[i]);
 	sequence = stage->last_sequence;
-	lock_drop(&stage->commit_lock, lock_rank_stage_commit);
-	if (r < 0 || count == 0) {
+	names = stage->removed_names;
+	stage->removed_names = false;
+	stage_leave_commit(stage);
+	if (r < 0 || (count == 0 && !names)) {
 		free(files);
 		return r;
 	}
-	r = sync_applied(stage, files, count);
+	r = sync_applied(stage, files, count, names);
 	for (size_t i = 0; i < count; i++)
 		staged_put(files[i]);
 	lock_take(&stage->commit_lock, lock_rank_stage_commit);

@@ -48,6 +48,7 @@ struct commit {
 	struct stage_directories directories;
 	struct journal_change *changes;
 	size_t count; /* files */
+	size_t removals;
 	size_t pages;
 	size_t path_bytes;
 };
@@ -97,7 +98,9 @@ static void freeze(struct stage *stage, struct commit *commit)
 		commit->count++;
 		commit->pages += staged->committing.pages;
 	}
-	if (commit->count > 0) {
+	commit->removals = stage_freeze_removals(stage);
+	stage->removals_frozen = commit->removals > 0;
+	if (commit->count > 0 || commit->removals > 0) {
 		stage->is_written = false;
 		commit->directories = stage->directories;
 		stage->directories.count = 0;
@@ -105,7 +108,7 @@ static void freeze(struct stage *stage, struct commit *commit)
 		stage->unreserved = 0;
 	}
 	stage_gate_open(stage);
-	if (commit->count > 0)
+	if (commit->count > 0 || commit->removals > 0)
 		stage->last_pause = clock_now() - begin;
 }
 
@@ -147,6 +150,8 @@ static void thaw(struct stage *stage, const struct commit *commit)
 	struct staged *staged, *next;
 
 	keep_directories(stage, &commit->directories);
+	stage_thaw_removals(stage);
+	stage->removals_frozen = false;
 	for (staged = TAILQ_FIRST(&stage->committing); staged; staged = next) {
 		next = TAILQ_NEXT(staged, commit_link);
 		/* Without memory it stays, and is committed by the next. */
@@ -292,18 +297,23 @@ static int write_journal(struct stage *stage, const struct commit *commit)
 	struct counters *counters = stage->settings.counters;
 	owned_memory struct journal_change *named =
 		calloc(commit->count + 1, sizeof(*named));
+	owned_memory struct journal_removal *removals =
+		calloc(commit->removals + 1, sizeof(*removals));
 	struct journal_transaction transaction = {
 		.time_ns = clock_of(CLOCK_REALTIME),
 		.changes = named,
+		.removals = removals,
 	};
 	uint64_t before = journal_room(stage->journal);
 	int64_t begin = clock_now();
 	int r;
 
-	if (!named)
+	if (!named || !removals)
 		return -ENOMEM;
 	transaction.change_count = named_changes(stage, commit, named);
-	if (transaction.change_count == 0)
+	transaction.removal_count = stage_describe_removals(
+		stage, removals, commit->removals);
+	if (transaction.change_count == 0 && transaction.removal_count == 0)
 		return 0;
 	r = journal_append(stage->journal, &transaction);
 	if (r == -EAGAIN) {
@@ -374,6 +384,10 @@ static int apply(struct stage *stage, struct commit *commit)
 			    change->page_count * ARENA_PAGE);
 		applied(stage, staged);
 	}
+	r = stage_apply_removals(stage, &stage->removals_done);
+	if (r < 0)
+		return r;
+	stage->removals_frozen = false;
 	arena_trim(stage->arena);
 	return 0;
 }
@@ -384,7 +398,7 @@ int stage_finish_last(struct stage *stage)
 	struct staged *staged;
 	int r;
 
-	if (TAILQ_EMPTY(&stage->committing))
+	if (TAILQ_EMPTY(&stage->committing) && !stage->removals_frozen)
 		return 0;
 	if (!stage->is_written) {
 		thaw(stage, &commit);
@@ -473,7 +487,7 @@ static int commit_locked(struct stage *stage, enum commit_cause cause,
 
 	if (r == 0) {
 		freeze(stage, &commit);
-		if (commit.count == 0)
+		if (commit.count == 0 && commit.removals == 0)
 			return 0;
 		r = commit_frozen(stage, &commit);
 	}
@@ -489,6 +503,15 @@ static int commit_locked(struct stage *stage, enum commit_cause cause,
 	return 0;
 }
 
+void stage_leave_commit(struct stage *stage)
+{
+	struct removal_list done = TAILQ_HEAD_INITIALIZER(done);
+
+	TAILQ_CONCAT(&done, &stage->removals_done, link);
+	lock_drop(&stage->commit_lock, lock_rank_stage_commit);
+	stage_end_removals(stage, &done);
+}
+
 int stage_commit(struct stage *stage, enum commit_cause cause)
 {
 	int r;
@@ -497,7 +520,7 @@ int stage_commit(struct stage *stage, enum commit_cause cause)
 		return 0;
 	lock_take(&stage->commit_lock, lock_rank_stage_commit);
 	r = commit_locked(stage, cause, cause == commit_at_unmount);
-	lock_drop(&stage->commit_lock, lock_rank_stage_commit);
+	stage_leave_commit(stage);
 	return r;
 }
 
@@ -538,7 +561,7 @@ int stage_make_room(struct stage *stage, uint64_t bytes)
 		r = commit_locked(stage, commit_by_limit, true);
 	if (r == 0 && !has_room(stage, bytes))
 		r = -ENOSPC;
-	lock_drop(&stage->commit_lock, lock_rank_stage_commit);
+	stage_leave_commit(stage);
 	return r;
 }
 

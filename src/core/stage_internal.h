@@ -38,6 +38,7 @@ struct staged {
 	_Atomic bool is_rewriting;
 	_Atomic bool is_unlinked;
 	bool was_unlinked; /* when it was frozen */
+	bool is_removed; /* by a name that waits for the next commit */
 	bool is_ordered; /* an fsync of what is dirty was deferred */
 	bool was_ordered; /* the same of what is committing */
 	int64_t rewriting_since; /* clock_coarse() */
@@ -66,6 +67,20 @@ struct stage_directories {
 	bool all; /* there were more, or who knows which */
 };
 
+/* A name that waits for a commit to be removed (stage_removal.c). */
+struct removal {
+	struct staged *staged; /* counted */
+	void *directory; /* held; its owner's */
+	struct store_id directory_id;
+	struct journal_id journal_id; /* of the directory */
+	bool is_committing;
+	/* The stage's lock; or the commit's, once it is carried out. */
+	TAILQ_ENTRY(removal) link;
+	char name[];
+};
+
+TAILQ_HEAD(removal_list, removal);
+
 struct stage {
 	struct stage_settings settings;
 	struct arena *arena; /* NULL until there is something to stage */
@@ -80,6 +95,9 @@ struct stage {
 	unsigned applied_count;
 	uint64_t applied_sequence;
 	_Atomic(struct journal *) journal; /* made with the commit's lock */
+	struct removal_list removals_done; /* whose owners are to be told */
+	bool removals_frozen;
+	bool removed_names; /* carried out and not checkpointed */
 	int broken; /* errno: the store lost what was applied */
 	unsigned failed; /* commits that failed since one did not */
 
@@ -87,11 +105,13 @@ struct stage {
 	struct staged_list all;
 	struct staged_list dirty;
 	struct stage_directories directories;
+	struct removal_list removals;
 	struct group *group;
 
 	/* Files with is_ordered or was_ordered. */
 	_Atomic unsigned ordered;
 	_Atomic unsigned dirty_files;
+	_Atomic unsigned removal_count;
 	/* Pages that the store will have to find room for; about. */
 	_Atomic uint64_t unreserved;
 	_Atomic int64_t room_known_at; /* clock_coarse() */
@@ -124,6 +144,22 @@ void staged_written_locked(struct staged *staged);
  */
 bool staged_unchanged_locked(struct staged *staged);
 void staged_unorder_locked(struct staged *staged);
+
+/* With the gate and the file's lock: cut to nothing. 0 or -ENOMEM. */
+int staged_empty_locked(struct staged *staged);
+
+/* Drops the commit's lock, and tells owners what it was in the way of. */
+void stage_leave_commit(struct stage *stage);
+
+/* With the gate closed; how many there are. */
+size_t stage_freeze_removals(struct stage *stage);
+/* With the commit's lock, the others too. */
+void stage_thaw_removals(struct stage *stage);
+size_t stage_describe_removals(struct stage *stage,
+			       struct journal_removal *removals, size_t room);
+int stage_apply_removals(struct stage *stage, struct removal_list *done);
+/* Without any lock. */
+void stage_end_removals(struct stage *stage, struct removal_list *done);
 
 /* The journal is there, or -errno. */
 int stage_need_journal(struct stage *stage);

@@ -223,6 +223,8 @@ void staged_overlay(struct staged *staged, struct stat *st)
 	off_t whole, blocks;
 
 	lock_take(&staged->lock, lock_rank_stage_file);
+	if (staged->is_removed)
+		st->st_nlink = 0;
 	if (staged->is_private || staged->is_changed ||
 	    staged->is_committing) {
 		whole = (staged->size + 511) / 512;
@@ -521,6 +523,19 @@ static ssize_t truncate_locked(struct staged *staged, struct fills *fills,
 	if (size == 0 && old > 0)
 		note_rewriting_locked(staged);
 	staged->size = size;
+	staged_written_locked(staged);
+	return 0;
+}
+
+int staged_empty_locked(struct staged *staged)
+{
+	int r = punch_locked(staged, 0, JOURNAL_TO_END);
+
+	if (r < 0)
+		return r;
+	staged->size = 0;
+	/* The old contents had their end: nothing is left out of commits. */
+	staged->is_rewriting = false;
 	staged_written_locked(staged);
 	return 0;
 }

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/stage.h"
 #include "os/clock.h"
 #include "os/credentials.h"
 #include "store/journal.h"
@@ -66,17 +67,35 @@ int entry_of_descriptor(struct filesystem *fs, int fd, struct node *parent,
 		return -ENOMEM;
 	file_overlay(node, &entry->attr);
 	entry->attr.st_ino = node->ino;
+	entry->generation = node->generation;
 	entry->ino = node_number(&fs->nodes, node);
 	entry->attr_timeout = entry_attr_timeout(fs, node, &entry->attr);
 	entry->entry_timeout = fs->settings.entry_timeout;
 	return 0;
 }
 
-bool entry_is_hidden(const struct filesystem *fs, const struct node *parent,
-		     const char *name)
+bool entry_is_reserved(const struct filesystem *fs, const struct node *parent,
+		       const char *name)
 {
 	return parent == fs->nodes.root &&
 	       strcmp(name, JOURNAL_DIRECTORY) == 0;
+}
+
+bool entry_is_hidden(const struct filesystem *fs, const struct node *parent,
+		     const char *name)
+{
+	return entry_is_reserved(fs, parent, name) ||
+	       stage_is_removed(fs->stage, parent, name);
+}
+
+int entry_make_way(struct filesystem *fs, const struct node *parent,
+		   const char *name)
+{
+	if (entry_is_reserved(fs, parent, name))
+		return -EPERM;
+	if (!stage_is_removed(fs->stage, parent, name))
+		return 0;
+	return stage_commit(fs->stage, commit_by_order);
 }
 
 int entry_find(struct filesystem *fs, int parent_fd, struct node *parent,

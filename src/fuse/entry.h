@@ -16,8 +16,19 @@ int entry_of_descriptor(struct filesystem *fs, int fd, struct node *parent,
 			const char *name, struct fuse_entry_param *entry);
 
 /* The store's own directory, which has the journal: not at the mount. */
+bool entry_is_reserved(const struct filesystem *fs, const struct node *parent,
+		       const char *name);
+
+/* That, or a name that goes with the next commit. */
 bool entry_is_hidden(const struct filesystem *fs, const struct node *parent,
 		     const char *name);
+
+/*
+ * Before something is made by this name: what had it before is gone from the
+ * store too. 0; -EPERM for a reserved one; -errno.
+ */
+int entry_make_way(struct filesystem *fs, const struct node *parent,
+		   const char *name);
 
 /* The same by name, relative to parent's descriptor. */
 int entry_find(struct filesystem *fs, int parent_fd, struct node *parent,

@@ -155,6 +155,36 @@ static int open_created(const struct creation *what, int fd,
 	return r;
 }
 
+/* By the name of one that goes with the next commit. 0, or another way. */
+static int create_again(const struct creation *what, int parent_fd,
+			struct fuse_entry_param *entry,
+			struct file_opened *opened)
+{
+	struct file_maker maker = {
+		.directory_fd = parent_fd,
+		.mode = what->mode,
+		.umask = what->umask,
+		.flags = what->flags,
+		.inherited = &what->policies,
+		.caller = &current_request.caller,
+	};
+	struct filesystem *fs = what->fs;
+	struct node *node;
+	int r = credentials_restore();
+
+	if (r == 0)
+		r = file_make_again(fs, what->parent, what->name, &maker,
+				    &node, opened);
+	if (r < 0)
+		return r;
+	r = entry_of_descriptor(fs, file_descriptor(opened->handle->file),
+				what->parent, what->name, entry);
+	if (r < 0)
+		file_close(fs, opened->handle);
+	node_forget(&fs->nodes, node, 1);
+	return r;
+}
+
 static int create(struct creation *what, struct fuse_entry_param *entry,
 		  struct file_opened *opened)
 {
@@ -162,13 +192,14 @@ static int create(struct creation *what, struct fuse_entry_param *entry,
 	int r = path_get(&what->fs->nodes, what->parent, &path);
 	int fd;
 
+	if (r == 0)
+		r = directory_policies(what->fs, what->parent, &path.at,
+				       &what->policies);
 	if (r == 0 && what->name &&
-	    entry_is_hidden(what->fs, what->parent, what->name))
-		r = -EPERM;
-	if (r < 0)
-		return r;
-	r = directory_policies(what->fs, what->parent, &path.at,
-			       &what->policies);
+	    create_again(what, path.at.fd, entry, opened) == 0)
+		return 0;
+	if (r == 0 && what->name)
+		r = entry_make_way(what->fs, what->parent, what->name);
 	if (r < 0)
 		return r;
 	fd = create_at(what, path.at.fd);

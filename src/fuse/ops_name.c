@@ -163,10 +163,10 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct node *directory = node_of(req, parent);
 	struct fuse_entry_param entry;
 	owned_path path = PATH_NONE;
-	int r = entry_is_hidden(fs, directory, name) ?
-			-EPERM :
-			path_get(&fs->nodes, directory, &path);
+	int r = entry_make_way(fs, directory, name);
 
+	if (r == 0)
+		r = path_get(&fs->nodes, directory, &path);
 	if (r == 0)
 		r = assume_maker(what->mode, fuse_req_ctx(req)->umask);
 	if (r == 0)
@@ -211,10 +211,10 @@ static int link_to(struct filesystem *fs, struct node *node,
 {
 	owned_path from = PATH_NONE;
 	owned_path into = PATH_NONE;
-	int r = entry_is_hidden(fs, directory, name) ?
-			-EPERM :
-			path_get(&fs->nodes, node, &from);
+	int r = entry_make_way(fs, directory, name);
 
+	if (r == 0)
+		r = path_get(&fs->nodes, node, &from);
 	if (r == 0)
 		r = path_get(&fs->nodes, directory, &into);
 	if (r == 0)
@@ -302,19 +302,33 @@ static void doomed_settle(struct filesystem *fs, struct doomed *doomed,
 		close(doomed->fd);
 }
 
-/* Data that an fsync has ordered before this goes first. */
-static int order_removal(struct filesystem *fs, const struct doomed *doomed)
+/*
+ * Data that an fsync has ordered before this goes first, or it goes with
+ * that: 1 if it will.
+ */
+static int order_removal(struct filesystem *fs, struct node *directory,
+			 int parent_fd, const char *name, int flags,
+			 struct doomed *doomed)
 {
 	struct staged *staged = NULL;
 	struct stat st;
-	int r;
+	bool ordered;
 
+	/* The store's directory must be as empty as programs see it. */
+	if ((flags & AT_REMOVEDIR) && stage_has_removals(fs->stage))
+		return stage_commit(fs->stage, commit_by_order);
 	if (doomed->node && fstat(doomed->fd, &st) == 0 && st.st_nlink == 1)
 		staged = file_staged_of(doomed->node);
-	r = stage_order(fs->stage, staged);
+	ordered = stage_is_ordered(fs->stage, staged);
 	if (staged)
 		staged_put(staged);
-	return r;
+	if (!ordered)
+		return 0;
+	if (staged && S_ISREG(doomed->node->type) &&
+	    file_remove_later(fs, directory, parent_fd, name, doomed->node) ==
+		    0)
+		return 1;
+	return stage_commit(fs->stage, commit_by_order);
 }
 
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name,
@@ -324,6 +338,7 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct node *directory = node_of(req, parent);
 	struct doomed doomed = { .fd = -1 };
 	owned_path path = PATH_NONE;
+	bool removed = false;
 	int r = entry_is_hidden(fs, directory, name) ?
 			-ENOENT :
 			path_get(&fs->nodes, directory, &path);
@@ -331,14 +346,17 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name,
 	if (r == 0)
 		r = doomed_find(fs, path.at.fd, name, &doomed);
 	if (r == 0)
-		r = order_removal(fs, &doomed);
-	if (r == 0 && unlinkat(path.at.fd, name, flags) < 0)
-		r = -errno;
-	if (r == 0)
+		r = order_removal(fs, directory, path.at.fd, name, flags,
+				  &doomed);
+	if (r == 0) {
+		r = unlinkat(path.at.fd, name, flags) < 0 ? -errno : 0;
+		removed = r == 0;
+	}
+	if (removed)
 		filesystem_note_names(fs, directory);
-	doomed_settle(fs, &doomed, r == 0);
+	doomed_settle(fs, &doomed, removed);
 	path_put(&path);
-	reply_status(req, r);
+	reply_status(req, r < 0 ? r : 0);
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -403,8 +421,8 @@ static int rename_between(struct filesystem *fs, struct node *from,
 
 	if (entry_is_hidden(fs, from, name))
 		r = -ENOENT;
-	else if (entry_is_hidden(fs, to, new_name))
-		r = -EPERM;
+	if (r == 0)
+		r = entry_make_way(fs, to, new_name);
 	if (r == 0)
 		r = path_get(&fs->nodes, from, &source);
 	if (r == 0)

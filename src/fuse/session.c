@@ -184,7 +184,8 @@ void session_refresh_attributes(struct session *session, struct node *node)
 	struct kernel_handle handle = {
 		.head.handle_bytes = sizeof(handle.words),
 		.head.handle_type = KERNEL_HANDLE_TYPE,
-		.words = { (uint32_t)(number >> 32), (uint32_t)number, 0 },
+		.words = { (uint32_t)(number >> 32), (uint32_t)number,
+			   node->generation },
 	};
 	struct statx stx;
 	owned_fd root = open(session->settings.mountpoint,
