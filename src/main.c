@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The daemon's life: options, checks, mount, loop, and teardown in reverse.
+ * The daemon's life: options, checks, recovery, mount, loop, and teardown in
+ * reverse.
  *
  * In the background the process forks before anything is opened that a fork
  * would share. The parent waits on a pipe for one byte, the exit status: 0
  * once the mount can be used, or the child's failure, whose one line the
  * child has printed itself.
+ *
+ * The store is locked by the process that serves it, and by the descriptor
+ * that it opened first: the lock goes with the last copy of that one, when the
+ * process has ended, however that was.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +29,7 @@
 #include "os/guard.h"
 #include "os/inode.h"
 #include "preflight.h"
+#include "recovery.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -187,6 +193,15 @@ static struct policy default_policy(const struct options *options)
 	return policy;
 }
 
+static int recover(const struct daemon *daemon, char *error)
+{
+	const struct preflight *checked = daemon->checked;
+
+	return recovery_run(checked->store_abs, checked->store_fd,
+			    daemon->options->discard_journal, error,
+			    MESSAGE_MAX);
+}
+
 static int run(struct daemon *daemon, char *error)
 {
 	const struct options *options = daemon->options;
@@ -198,6 +213,8 @@ static int run(struct daemon *daemon, char *error)
 		.entry_timeout = options->entry_timeout,
 		.negative_timeout = options->negative_timeout,
 		.lock_limit = options->lock_limit,
+		.stage_limit = options->stage_limit,
+		.journal_size = options->journal_size,
 	};
 	struct filesystem *fs = calloc(1, sizeof(*fs));
 	int r = guard_init();
@@ -265,7 +282,7 @@ static int run_daemon(struct daemon *daemon)
 
 	if (open_log(daemon->options, error) < 0)
 		status = fail(EXIT_MOUNT, error);
-	else if (run(daemon, error) < 0)
+	else if (recover(daemon, error) < 0 || run(daemon, error) < 0)
 		status = report(daemon, error);
 	tell_parent(daemon, status);
 	log_close();

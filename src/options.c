@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mount.h>
 
+#include "store/journal.h"
 #include "util/cleanup.h"
 #include "util/line.h"
 #include "util/quantity.h"
@@ -46,7 +47,7 @@ enum rule_kind {
 	rule_data,
 	rule_threads,
 	rule_seconds,
-	rule_size,
+	rule_size, /* at least `set` bytes */
 	rule_policy, /* the policy named `value` */
 	rule_text,
 	rule_fstab, /* for mount(8), not for us */
@@ -66,6 +67,8 @@ struct rule {
 #define FLAGS(name, set, clear) { name, rule_flags, 0, 0, set, clear }
 #define FIELD(name, kind, field, value) \
 	{ name, kind, offsetof(struct options, field), value, 0, 0 }
+#define SIZE(name, field, least) \
+	{ name, rule_size, offsetof(struct options, field), 0, least, 0 }
 #define OTHER(name, kind) { name, kind, 0, 0, 0, 0 }
 
 static const struct rule rules[] = {
@@ -109,7 +112,10 @@ static const struct rule rules[] = {
 	FIELD("attr_timeout", rule_seconds, attr_timeout, 0),
 	FIELD("entry_timeout", rule_seconds, entry_timeout, 0),
 	FIELD("negative_timeout", rule_seconds, negative_timeout, 0),
-	FIELD("lock-limit", rule_size, lock_limit, 0),
+	SIZE("lock-limit", lock_limit, 0),
+	SIZE("stage-limit", stage_limit, OPTIONS_STAGE_LIMIT_MIN),
+	SIZE("journal-size", journal_size, JOURNAL_SIZE_MIN),
+	FIELD("discard-journal", rule_switch, discard_journal, true),
 	FIELD("log", rule_text, log_target, 0),
 	FIELD("fsname", rule_text, fsname, 0),
 
@@ -249,6 +255,24 @@ static bool parse_data(const char *text, enum data_path_choice *data)
 	return false;
 }
 
+static int apply_size(struct parser *parser, const struct rule *rule,
+	const char *value, uint64_t *field)
+{
+	char least[QUANTITY_TEXT_MAX];
+	uint64_t bytes;
+
+	if (quantity_parse_size(value, strlen(value), &bytes) < 0)
+		return line_fail(parser->error, parser->error_size, EINVAL,
+			"option '%s=%s': expected %s", rule->name, value,
+			expected_value(rule->kind));
+	if (bytes < rule->set)
+		return line_fail(parser->error, parser->error_size, EINVAL,
+			"option '%s=%s': expected at least %s", rule->name,
+			value, quantity_format_size(least, rule->set));
+	*field = bytes;
+	return 0;
+}
+
 static int keep_text(const char *text, char **field)
 {
 	char *copy = strdup(text);
@@ -282,15 +306,14 @@ static int apply_value(struct parser *parser, const struct rule *rule,
 			expected_value(rule->kind));
 	if (rule->kind == rule_policy)
 		return apply_policy(parser, rule, value);
+	if (rule->kind == rule_size)
+		return apply_size(parser, rule, value, (uint64_t *)field);
 	if (rule->kind == rule_text)
 		return keep_text(value, (char **)field);
 	if (rule->kind == rule_seconds)
 		good = parse_seconds(value, (double *)field);
 	else if (rule->kind == rule_threads)
 		good = parse_threads(value, (unsigned *)field);
-	else if (rule->kind == rule_size)
-		good = quantity_parse_size(value, strlen(value),
-			(uint64_t *)field) == 0;
 	else if (rule->kind == rule_data)
 		good = parse_data(value, (enum data_path_choice *)field);
 	if (!good)
@@ -494,6 +517,8 @@ static int apply_arguments(struct parser *parser, int argc, char **argv)
 			out->help = true;
 		else if (strcmp(argv[i], "--version") == 0)
 			out->version = true;
+		else if (strcmp(argv[i], "--discard-journal") == 0)
+			out->discard_journal = true;
 		else if (argv[i][1] == '-')
 			error = line_fail(parser->error, parser->error_size,
 				EINVAL, "unknown option '%s': see --help",
@@ -560,6 +585,12 @@ static int finish(struct parser *parser)
 			"option 'nofsync' has every fsync return at once: "
 			"expected it with sync=relaxed, sync=manual or "
 			"another sync=fsync=defer");
+	/* The order that fsyncs ask for would be lost with them. */
+	if (out->nofsync && out->policy.map == policy_map_staged)
+		return line_fail(parser->error, parser->error_size, EINVAL,
+			"option 'nofsync' keeps every fsync from msyncfs, and "
+			"with them the order of staged files' commits: "
+			"expected it without map=staged");
 	if (parser->positions < 2)
 		return line_fail(parser->error, parser->error_size, EINVAL,
 			"%s missing: expected msyncfs [-o OPTIONS] STORE "
@@ -598,6 +629,7 @@ int options_parse(int argc, char **argv, struct options *out, char *error,
 		.negative_timeout = 1,
 		.policy = policy_builtin,
 		.lock_limit = UINT64_MAX,
+		.stage_limit = UINT64_MAX,
 	};
 	if (!out->helper)
 		out->mount_flags = MS_NOSUID | MS_NODEV;

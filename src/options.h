@@ -17,6 +17,9 @@
 #define OPTIONS_THREADS_MIN 2
 #define OPTIONS_THREADS_MAX 256
 
+/* Bytes: with less, staged files would wait for each other all the time. */
+#define OPTIONS_STAGE_LIMIT_MIN (1 << 20)
+
 enum data_path_choice {
 	data_auto,
 	data_kernel,
@@ -56,6 +59,9 @@ struct options {
 	/* What holds where a file has none of its own; data is above. */
 	struct policy policy;
 	uint64_t lock_limit; /* bytes; UINT64_MAX: not given */
+	uint64_t stage_limit; /* bytes; UINT64_MAX: not given */
+	uint64_t journal_size; /* bytes; 0: not given */
+	bool discard_journal; /* what it holds is thrown away */
 
 	/* Seconds, 0 or more. */
 	double attr_timeout;

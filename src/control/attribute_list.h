@@ -47,7 +47,7 @@ enum attribute_where {
 	ATTRIBUTE("discard.now", action, attribute_on_file, "all",             \
 		"drops uncommitted changes of a private or staged file")       \
 	ATTRIBUTE("map", policy, attribute_on_file | attribute_on_directory,   \
-		"shared", "how writes reach the store")                        \
+		"shared|private|staged", "how writes reach the store")         \
 	ATTRIBUTE("data", policy, attribute_on_file | attribute_on_directory,  \
 		"auto|kernel|daemon", "which way reads and writes travel")     \
 	ATTRIBUTE("lock", policy, attribute_on_file | attribute_on_directory,  \

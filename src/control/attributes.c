@@ -298,6 +298,12 @@ static int check_effect(const struct attributes_request *request,
 		*reason = "the mount has -o nofsync: every fsync is deferred";
 		return -EOPNOTSUPP;
 	}
+	if (name == policy_map && own->map == policy_map_staged &&
+	    request->fs->settings.no_fsync) {
+		*reason = "the mount has -o nofsync: commits would lose their "
+			  "order";
+		return -EOPNOTSUPP;
+	}
 	if (name == policy_lock)
 		r = apply_lock(request, own);
 	else if (name == policy_map)

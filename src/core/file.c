@@ -55,6 +55,7 @@ void file_release(struct file *file)
 		staged_put(file->staged);
 	if (file->closed) {
 		atomic_fetch_sub(&fs->files_closed, 1);
+		atomic_fetch_sub(&file->node->files_closed, 1);
 		node_forget(&fs->nodes, file->node, 1);
 	}
 	free(file);
@@ -438,6 +439,8 @@ int file_open(struct filesystem *fs, struct node *node, int flags,
 
 	if (!fs->store.by_handle)
 		r = path_get(&fs->nodes, node, &path);
+	if (r == 0 && (flags & O_TRUNC))
+		r = file_cutting(node);
 	if (r < 0)
 		return r;
 	handle = calloc(1, sizeof(*handle));

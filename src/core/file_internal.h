@@ -39,6 +39,8 @@ void file_follow_hold(struct file *file);
 int file_stage_locked(struct file *file);
 /* A writer has opened it. 0 or -errno. */
 int file_stage_writer(struct file *file);
+/* It is about to be cut to nothing; without any lock. 0 or -errno. */
+int file_cutting(struct node *node);
 /*
  * At the last close, with the node's lock. Returns what is to be put without
  * it; *dropped: programs' cached pages are of contents that are gone.
@@ -61,6 +63,8 @@ void file_dirtied(struct file *file, size_t bytes);
 void file_sync_closing_locked(struct file *file);
 /* After that, without it. */
 void file_sync_closed(struct file *file);
+/* Its last name is gone: nobody need sync what was closed of it. */
+void file_sync_unlinked(struct filesystem *fs, struct node *node);
 /* Takes over an error that a sync met when nobody had it open. */
 void file_take_pending_error_locked(struct file *file,
 				    struct file_handle_state *handle);

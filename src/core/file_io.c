@@ -29,10 +29,20 @@
 static void allow_access(struct file *file, off_t offset)
 {
 	int64_t second = clock_wall_coarse() / 1000000000;
+	struct stat st;
 	char byte;
+	int r;
 
 	if (atomic_exchange(&file->access_second, second) == second)
 		return;
+	/* The store's file may have nothing there to read. */
+	if (file->staged &&
+	    (fstat(file->fd, &st) < 0 || offset >= st.st_size)) {
+		r = staged_touch_access(file->staged, file->fd);
+		if (r < 0)
+			log_debug("access time not moved: %s", strerror(-r));
+		return;
+	}
 	/* This byte must not be all that is read for who reads on. */
 	if (file->pattern == policy_sequential)
 		posix_fadvise(file->fd, offset, SEQUENTIAL_AHEAD,
@@ -127,8 +137,13 @@ int file_read(struct file *file, char *(*spare)(void), size_t size,
 	*bytes = (struct file_bytes){ 0 };
 	counter_add(&file->counts.reads, 1);
 	counter_add(&file->fs->counters.reads, 1);
-	if (fstat(file->fd, &st) < 0)
-		return -errno;
+	r = file_stat(file, &st);
+	if (r < 0)
+		return r;
+	if (offset >= st.st_size)
+		return 0;
+	if (!(flags & O_NOATIME) && file_access_due(file->store, &st))
+		allow_access(file, offset);
 	if (file->staged) {
 		r = read_staged(file, spare, &size, offset, bytes);
 		if (r < 0)
@@ -139,14 +154,10 @@ int file_read(struct file *file, char *(*spare)(void), size_t size,
 			return 0;
 		}
 	}
-	if (offset >= st.st_size)
-		return 0;
 	if ((off_t)size > st.st_size - offset)
 		size = (size_t)(st.st_size - offset);
 	counter_add(&file->counts.read_bytes, size);
 	counter_add(&file->fs->counters.read_bytes, size);
-	if (!(flags & O_NOATIME) && file_access_due(file->store, &st))
-		allow_access(file, offset);
 	if (!file->store->fills_holes || !has_holes(&st))
 		bytes->region = mapping_get(&file->mapping, file->fd,
 					    file->writable,
@@ -252,6 +263,8 @@ static ssize_t write_staged(struct file *file, const char *data, size_t size,
 		file->has_capabilities = false;
 		file->bits_cleared = true;
 	}
+	if (n == 0)
+		n = staged_make_room(file->staged, size, offset, append);
 	if (n < 0)
 		return n;
 	if (!one_by_one)

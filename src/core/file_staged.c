@@ -36,10 +36,14 @@ void file_overlay(struct node *node, struct stat *st)
 {
 	struct staged *staged = file_staged_of(node);
 
-	if (!staged)
-		return;
-	staged_overlay(staged, st);
-	staged_put(staged);
+	if (staged) {
+		staged_overlay(staged, st);
+		staged_put(staged);
+	} else if (node->ctime.below != 0) {
+		lock_take(&node->lock, lock_rank_node);
+		staged_ctime_overlay(&node->ctime, st);
+		lock_drop(&node->lock, lock_rank_node);
+	}
 }
 
 int file_stat(struct file *file, struct stat *st)
@@ -73,6 +77,7 @@ int file_stage_locked(struct file *file)
 	int r = 0;
 
 	if (staged && staged_is_idle(staged)) {
+		node->ctime = staged_get_ctime(staged);
 		node->staged = NULL;
 		/* Not the last look-up: somebody is opening it. */
 		staged_put(staged);
@@ -86,6 +91,8 @@ int file_stage_locked(struct file *file)
 		if (r < 0)
 			node_forget(&file->fs->nodes, node, 1);
 		else
+			staged_set_ctime(staged, &node->ctime);
+		if (r == 0)
 			node->staged = staged;
 	}
 	if (r == 0 && staged) {
@@ -116,6 +123,7 @@ static struct staged *take_idle_locked(struct node *node)
 		staged_discard(staged);
 	if (!staged_is_idle(staged))
 		return NULL;
+	node->ctime = staged_get_ctime(staged);
 	node->staged = NULL;
 	return staged;
 }
@@ -152,7 +160,7 @@ void file_unlinked(struct filesystem *fs, struct node *node)
 {
 	struct staged *staged;
 
-	(void)fs;
+	file_sync_unlinked(fs, node);
 	lock_take(&node->lock, lock_rank_node);
 	staged = node->staged;
 	if (staged) {
@@ -176,6 +184,8 @@ int file_linking(struct filesystem *fs, struct node *node)
 		staged_set_unlinked(staged, false);
 		if (staged_is_uncommitted(staged))
 			r = stage_commit(fs->stage, commit_by_order);
+		if (r == 0)
+			r = staged_sync_unjournaled(staged);
 		if (r < 0)
 			staged_set_unlinked(staged, true);
 	}
@@ -191,14 +201,30 @@ int file_linking(struct filesystem *fs, struct node *node)
  */
 int file_clear_privileges(struct file *file, const struct caller *caller)
 {
-	struct stat st;
-	int r = credentials_assume_for_write(caller);
+	struct stage *stage = file->fs->stage;
+	int r;
 
-	if (r < 0)
-		return r;
-	if (fstat(file->fd, &st) < 0 || ftruncate(file->fd, st.st_size) < 0)
-		return -errno;
-	return 0;
+	/* A commit that changed the size in between would be cut off. */
+	stage_hold_store(stage);
+	r = credentials_assume_for_write(caller);
+	if (r == 0) {
+		staged_clearing(file->staged);
+		r = staged_touch(file->fd);
+	}
+	stage_release_store(stage);
+	return r;
+}
+
+int file_cutting(struct node *node)
+{
+	struct staged *staged = file_staged_of(node);
+	int r;
+
+	if (!staged)
+		return 0;
+	r = staged_cutting(staged);
+	staged_put(staged);
+	return r;
 }
 
 int file_truncate_staged(struct filesystem *fs, struct node *node,
@@ -212,6 +238,9 @@ int file_truncate_staged(struct filesystem *fs, struct node *node,
 
 	if (map == policy_map_shared && !node->staged)
 		return -EOPNOTSUPP;
+	r = size == 0 ? file_cutting(node) : 0;
+	if (r < 0)
+		return r;
 	r = file_open(fs, node, O_WRONLY, caller, &opened);
 	if (r < 0)
 		return r;

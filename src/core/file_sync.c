@@ -436,6 +436,7 @@ void file_sync_closing_locked(struct file *file)
 		return;
 	/* What is synced later may fail later: the node is then needed. */
 	node_hold(file->node);
+	atomic_fetch_add(&file->node->files_closed, 1);
 	atomic_fetch_add(&file->fs->files_closed, 1);
 	file->closed = true;
 }
@@ -456,6 +457,39 @@ static void unschedule(struct file *file)
 {
 	if (atomic_exchange(&file->scheduled, false))
 		scheduler_want(file->fs->scheduler, &file->reap, SYNC_AT_ONCE);
+}
+
+/* The closed file of a node, with a reference; NULL: there is none. */
+static struct file *find_closed(struct filesystem *fs, struct node *node)
+{
+	struct file *file;
+
+	lock_take(&fs->files_lock, lock_rank_open_files);
+	TAILQ_FOREACH (file, &fs->files, link) {
+		unsigned refs = file->refs;
+
+		if (file->node != node || !file->closed || !file->scheduled)
+			continue;
+		/* One that is on its way out stays so. */
+		while (refs > 0 && !atomic_compare_exchange_weak(
+					   &file->refs, &refs, refs + 1))
+			continue;
+		if (refs > 0)
+			break;
+	}
+	lock_drop(&fs->files_lock, lock_rank_open_files);
+	return file;
+}
+
+void file_sync_unlinked(struct filesystem *fs, struct node *node)
+{
+	struct file *file;
+
+	while (node->files_closed > 0 &&
+	       (file = find_closed(fs, node)) != NULL) {
+		unschedule(file);
+		file_release(file);
+	}
 }
 
 void file_sync_closed(struct file *file)

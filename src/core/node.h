@@ -23,13 +23,13 @@
 #include <urcu.h>
 #include <urcu/rculfhash.h>
 
+#include "core/stage.h"
 #include "store/store.h"
 #include "util/lock.h"
 
 struct file;
 struct path_cache;
 struct policy;
-struct staged;
 
 struct node {
 	struct cds_lfht_node link;
@@ -44,10 +44,14 @@ struct node {
 	struct file *file; /* of a regular file that is open, else NULL */
 	/* Changes that the store lacks, also of a closed file; counted. */
 	_Atomic(struct staged *) staged;
+	/* What it knew; read without the lock to see if there is any. */
+	struct staged_ctime ctime;
 	int path_fd; /* O_PATH, cached, else -1 */
 	unsigned path_users;
 	bool path_pinned; /* can't be found again: kept until forgotten */
 	uint64_t stamp; /* contents at the last close; 0: not known */
+	/* Closed ones whose last sync is still to come. */
+	_Atomic unsigned files_closed;
 	/* Of a sync after the last close: errno or 0. */
 	_Atomic int pending_error;
 	bool policies_known; /* of a directory */

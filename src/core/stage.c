@@ -14,7 +14,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/counters.h"
@@ -25,10 +25,8 @@
 
 /* Over the limit: what threads that were let in together may still take. */
 #define ARENA_SPARE (UINT64_C(256) << 20)
-/* Pages of the store that are left for its own needs and the journal's. */
-#define ROOM_SPARE 64
-/* How long a look at the store's free space is good for. */
-#define ROOM_NS INT64_C(100000000)
+/* Until the space of a removed file is free: several share a checkpoint. */
+#define UNLINKED_NS INT64_C(200000000)
 
 /* ---- the gate ----------------------------------------------------------- */
 
@@ -98,6 +96,7 @@ int stage_new(const struct stage_settings *settings, struct stage **made)
 		stage->settings.journal_size = JOURNAL_SIZE_DEFAULT;
 	gate_init(&stage->gate);
 	lock_init(&stage->commit_lock);
+	lock_init(&stage->sync_lock);
 	lock_init(&stage->lock);
 	TAILQ_INIT(&stage->all);
 	TAILQ_INIT(&stage->dirty);
@@ -144,6 +143,7 @@ void stage_free(struct stage *stage)
 	if (stage->arena)
 		arena_free(stage->arena);
 	lock_fini(&stage->lock);
+	lock_fini(&stage->sync_lock);
 	lock_fini(&stage->commit_lock);
 	pthread_rwlock_destroy(&stage->gate);
 	free(stage);
@@ -157,7 +157,7 @@ int stage_need_journal(struct stage *stage)
 
 	if (stage->journal)
 		return 0;
-	lock_take(&stage->commit_lock, lock_rank_stage_commit);
+	stage_enter_commit(stage);
 	if (!stage->journal) {
 		r = journal_open(stage->settings.store->root_fd,
 				 stage->settings.journal_size, &journal, error,
@@ -171,20 +171,23 @@ int stage_need_journal(struct stage *stage)
 	return r;
 }
 
-int stage_check_store(struct stage *stage, uint64_t pages)
+void stage_hold_store(struct stage *stage)
 {
-	int64_t now = clock_coarse();
-	uint64_t wanted = stage->unreserved + pages + ROOM_SPARE;
-	struct statvfs st;
+	lock_take(&stage->commit_lock, lock_rank_stage_commit);
+}
 
-	if (now - stage->room_known_at > ROOM_NS || wanted > stage->room) {
-		if (fstatvfs(stage->settings.store->root_fd, &st) < 0)
-			return 0;
-		stage->room = st.f_bavail * (st.f_frsize / 512) /
-			      (ARENA_PAGE / 512);
-		stage->room_known_at = now;
-	}
-	return wanted > stage->room ? -ENOSPC : 0;
+void stage_release_store(struct stage *stage)
+{
+	lock_drop(&stage->commit_lock, lock_rank_stage_commit);
+}
+
+int staged_touch(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || ftruncate(fd, st.st_size) < 0)
+		return -errno;
+	return 0;
 }
 
 static int flush_group(void *context)
@@ -241,20 +244,6 @@ out:
 	lock_drop(&stage->lock, lock_rank_stage);
 }
 
-static uint64_t dirty_bytes(struct stage *stage)
-{
-	const struct staged *staged;
-	uint64_t pages = 0;
-
-	stage_gate_enter(stage);
-	lock_take(&stage->lock, lock_rank_stage);
-	TAILQ_FOREACH (staged, &stage->dirty, dirty_link)
-		pages += staged->dirty.pages;
-	lock_drop(&stage->lock, lock_rank_stage);
-	stage_gate_leave(stage);
-	return pages * ARENA_PAGE;
-}
-
 void stage_look(struct stage *stage, struct stage_state *state)
 {
 	struct journal *journal = stage->journal;
@@ -263,7 +252,7 @@ void stage_look(struct stage *stage, struct stage_state *state)
 		.used = stage->used,
 		.limit = stage->settings.limit,
 		.resident = stage->used ? arena_used(stage->arena) : 0,
-		.dirty = dirty_bytes(stage),
+		.dirty = stage->dirty_pages * ARENA_PAGE,
 		.files = stage->dirty_files,
 		.journal_size = journal ? journal_size(journal) : 0,
 		.journal_room = journal ? journal_room(journal) : 0,
@@ -430,6 +419,16 @@ void staged_changed_locked(struct staged *staged)
 	lock_drop(&stage->lock, lock_rank_stage);
 }
 
+void staged_recount_locked(struct staged *staged)
+{
+	size_t pages = staged->is_private ? 0 : staged->dirty.pages;
+
+	/* It may have become less: what is added is modulo 2^64 then. */
+	atomic_fetch_add(&staged->stage->dirty_pages,
+			 (uint64_t)pages - (uint64_t)staged->counted);
+	staged->counted = pages;
+}
+
 void staged_written_locked(struct staged *staged)
 {
 	int64_t now = clock_wall_coarse();
@@ -439,6 +438,7 @@ void staged_written_locked(struct staged *staged)
 		.tv_nsec = now % 1000000000,
 	};
 	staged->has_mtime = true;
+	staged->written = now;
 	staged_changed_locked(staged);
 }
 
@@ -470,6 +470,8 @@ void stage_defer(struct staged *staged)
 {
 	lock_take(&staged->lock, lock_rank_stage_file);
 	staged->is_rewriting = false;
+	if (staged->is_unlinked)
+		goto out; /* nobody could see it after a crash */
 	if (staged->is_changed && !staged->is_ordered) {
 		staged->is_ordered = true;
 		atomic_fetch_add(&staged->stage->ordered, 1);
@@ -479,7 +481,18 @@ void stage_defer(struct staged *staged)
 		staged->was_ordered = true;
 		atomic_fetch_add(&staged->stage->ordered, 1);
 	}
+out:
 	lock_drop(&staged->lock, lock_rank_stage_file);
+}
+
+int staged_cutting(struct staged *staged)
+{
+	bool ordered;
+
+	lock_take(&staged->lock, lock_rank_stage_file);
+	ordered = staged->is_ordered;
+	lock_drop(&staged->lock, lock_rank_stage_file);
+	return ordered ? stage_commit(staged->stage, commit_by_order) : 0;
 }
 
 void staged_rewritten(struct staged *staged)
@@ -491,11 +504,18 @@ void staged_rewritten(struct staged *staged)
 
 void staged_set_unlinked(struct staged *staged, bool unlinked)
 {
+	bool applied;
+
 	lock_take(&staged->lock, lock_rank_stage_file);
 	staged->is_unlinked = unlinked;
 	if (unlinked)
 		staged_unorder_locked(staged);
+	applied = staged->is_applied;
 	lock_drop(&staged->lock, lock_rank_stage_file);
+	if (unlinked && applied)
+		scheduler_want(staged->stage->settings.scheduler,
+			       &staged->stage->checkpoint_item,
+			       clock_now() + UNLINKED_NS);
 }
 
 bool stage_is_ordered(struct stage *stage, struct staged *except)

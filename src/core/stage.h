@@ -110,6 +110,31 @@ struct staged_state {
 };
 void staged_look(struct staged *staged, struct staged_state *state);
 
+/*
+ * When its inode changed: a commit that is carried out moves the ctime of the
+ * store's file, for nothing that a program did. As long as that is `below`,
+ * programs see `shown`. ns since the epoch; 0: nothing is known.
+ */
+struct staged_ctime {
+	int64_t below;
+	int64_t shown;
+};
+void staged_ctime_overlay(const struct staged_ctime *ctime, struct stat *st);
+/* For a node that outlives its object, and the next object. */
+struct staged_ctime staged_get_ctime(struct staged *staged);
+void staged_set_ctime(struct staged *staged, const struct staged_ctime *ctime);
+
+/*
+ * Its atime moves to now; nothing else changes for programs. fd: the store's
+ * file. 0 or -errno.
+ */
+int staged_touch_access(struct staged *staged, int fd);
+/*
+ * A program's write is about to clear its capabilities: a commit that is
+ * being carried out does not restore them.
+ */
+void staged_clearing(struct staged *staged);
+
 /* Makes what fstat(2) said of the store's file what programs see. */
 void staged_overlay(struct staged *staged, struct stat *st);
 
@@ -122,9 +147,15 @@ ssize_t staged_read(struct staged *staged, int fd, char *buffer, size_t size,
 		    off_t offset, bool *simple);
 
 /*
- * Writes all of it, at the end with append. Waits for a commit when the
- * stage's limit is reached. size or -errno: -ENOSPC when nothing can be freed
- * or the store has no room for it.
+ * To be called before each staged_write(): waits for a commit when the stage's
+ * limit is reached. 0 or -errno: -ENOSPC when nothing can be freed or the
+ * store has no room for it.
+ */
+int staged_make_room(struct staged *staged, size_t size, off_t offset,
+		     bool append);
+/*
+ * Writes at the offset, or at the end with append. Bytes, fewer when the
+ * memory for the rest is missing, or -errno: -EFBIG, -ENOSPC ...
  */
 ssize_t staged_write(struct staged *staged, const char *data, size_t size,
 		     off_t offset, bool append);
@@ -137,6 +168,13 @@ off_t staged_seek(struct staged *staged, int fd, off_t offset, int whence);
 /* utimensat(2)'s mtime; the store's file has got it already. */
 void staged_set_mtime(struct staged *staged, const struct timespec *mtime);
 
+/*
+ * Before it is cut to nothing, without any lock: what an fsync has ordered is
+ * committed, because the new contents will be left out of commits for a time.
+ * 0 or -errno.
+ */
+int staged_cutting(struct staged *staged);
+
 /* Drops what is uncommitted. */
 void staged_discard(struct staged *staged);
 
@@ -146,7 +184,10 @@ void staged_discard(struct staged *staged);
  */
 void staged_rewritten(struct staged *staged);
 
-/* It has lost its last name, or has got one again. */
+/*
+ * It has lost its last name, or has got one again. What was committed of it
+ * keeps its space in the store until the next checkpoint, which comes soon.
+ */
 void staged_set_unlinked(struct staged *staged, bool unlinked);
 bool staged_is_unlinked(const struct staged *staged);
 
@@ -205,6 +246,18 @@ void *staged_owner(const struct staged *staged);
 /* The name is there again, the file empty. 0; -EBUSY: too late. */
 int stage_make_again(struct stage *stage, const void *directory,
 		     const char *name);
+
+/* Nothing is carried out in the store's files while it is held. */
+void stage_hold_store(struct stage *stage);
+void stage_release_store(struct stage *stage);
+/*
+ * With it held: sets the size that the store's file has, for what else that
+ * does (ftruncate(2)). 0 or -errno.
+ */
+int staged_touch(int fd);
+
+/* What was committed without a name has one now: durable. 0 or -errno. */
+int staged_sync_unjournaled(struct staged *staged);
 
 /* Names in this directory have changed. */
 void stage_note_directory(struct stage *stage, const struct store_id *id);

@@ -9,6 +9,7 @@
  * sync again would only seem to work (fsync(2), EIO).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,12 +24,27 @@
 /* Up to so many files are synced one by one. */
 #define FILES_ONE_BY_ONE 16
 
-/* Files of the list, synced so that their journal isn't needed. */
-static int sync_applied(struct stage *stage, struct staged **files,
-			size_t count, bool names)
+/* syncfs(2) tells of an error once, perhaps to somebody else before. */
+static int learn_errors(struct staged **files, size_t count)
 {
-	if (count > FILES_ONE_BY_ONE || names)
-		return stage->settings.sync_store(stage->settings.context);
+	for (size_t i = 0; i < count; i++) {
+		if (sync_file_range(files[i]->fd, 0, 0,
+				    SYNC_FILE_RANGE_WAIT_BEFORE) < 0 &&
+		    errno != ESPIPE)
+			return -errno;
+	}
+	return 0;
+}
+
+static int sync_files(struct stage *stage, struct staged **files,
+		      size_t count, bool names)
+{
+	int r;
+
+	if (count > FILES_ONE_BY_ONE || names) {
+		r = stage->settings.sync_store(stage->settings.context);
+		return r < 0 ? r : learn_errors(files, count);
+	}
 	for (size_t i = 0; i < count; i++) {
 		if (fsync(files[i]->fd) < 0)
 			return -errno;
@@ -52,6 +68,7 @@ static size_t drop_applied(struct stage *stage, uint64_t sequence,
 		stage->applied_count--;
 		lock_take(&staged->lock, lock_rank_stage_file);
 		staged->is_applied = false;
+		staged->is_unjournaled = false;
 		lock_drop(&staged->lock, lock_rank_stage_file);
 		files[count++] = staged;
 	}
@@ -59,7 +76,7 @@ static size_t drop_applied(struct stage *stage, uint64_t sequence,
 }
 
 /* Nothing is changed in the store any more that the journal has too. */
-static int store_is_lost(struct stage *stage, int r)
+static void store_is_lost(struct stage *stage, int r)
 {
 	stage->broken = -r;
 	stage->last_error = -r;
@@ -67,7 +84,39 @@ static int store_is_lost(struct stage *stage, int r)
 	log_error("the store's files can't be synced: %s; what was committed "
 		  "is in the journal: unmount and mount again to have it "
 		  "carried out anew", strerror(-r));
+}
+
+/*
+ * Files of the list, synced so that their journal isn't needed. One at a time:
+ * an error is told once, and who comes next must know of it.
+ */
+static int sync_applied(struct stage *stage, struct staged **files,
+			size_t count, bool names)
+{
+	int r;
+
+	lock_take(&stage->sync_lock, lock_rank_stage_sync);
+	r = stage->broken ? -stage->broken :
+			    sync_files(stage, files, count, names);
+	if (r < 0 && !stage->broken)
+		store_is_lost(stage, r);
+	lock_drop(&stage->sync_lock, lock_rank_stage_sync);
 	return r;
+}
+
+/* Durable, so that its room is free. With the commit's lock. */
+static int release_journal(struct stage *stage, uint64_t sequence)
+{
+	struct journal *journal = stage->journal;
+	int r;
+
+	for (int tries = 0;; tries++) {
+		r = journal_release(journal, sequence);
+		if (r == 0)
+			r = journal_flush(journal);
+		if (r == 0 || tries > 0 || journal_reset(journal) < 0)
+			return r;
+	}
 }
 
 /* The files, each with the reference of the applied list, or an error. */
@@ -103,14 +152,11 @@ int stage_checkpoint_locked(struct stage *stage)
 
 	if (r == 0) {
 		r = sync_applied(stage, files, count, stage->removed_names);
-		stage->removed_names = false;
-		if (r < 0)
-			store_is_lost(stage, r);
+		if (r == 0)
+			stage->removed_names = false;
 	}
 	if (r == 0)
-		r = journal_release(stage->journal, stage->last_sequence);
-	if (r == 0)
-		r = journal_flush(stage->journal);
+		r = release_journal(stage, stage->last_sequence);
 	if (r == 0)
 		counter_add(&stage->settings.counters->checkpoints, 1);
 	free(files);
@@ -121,7 +167,7 @@ int stage_checkpoint_locked(struct stage *stage)
  * The syncing is done without the lock, so that commits go on: what they
  * apply meanwhile has a later sequence and stays.
  */
-static int checkpoint(struct stage *stage, bool flush)
+static int checkpoint(struct stage *stage)
 {
 	struct staged **files = NULL;
 	uint64_t sequence = 0;
@@ -129,7 +175,7 @@ static int checkpoint(struct stage *stage, bool flush)
 	bool names;
 	int r;
 
-	lock_take(&stage->commit_lock, lock_rank_stage_commit);
+	stage_enter_commit(stage);
 	r = stage->broken ? -stage->broken : stage_finish_last(stage);
 	if (r == 0)
 		r = list_applied(stage, &files, &count);
@@ -137,7 +183,8 @@ static int checkpoint(struct stage *stage, bool flush)
 		staged_get(files[i]);
 	sequence = stage->last_sequence;
 	names = stage->removed_names;
-	stage->removed_names = false;
+	if (r == 0)
+		stage->removed_names = false;
 	stage_leave_commit(stage);
 	if (r < 0 || (count == 0 && !names)) {
 		free(files);
@@ -146,13 +193,9 @@ static int checkpoint(struct stage *stage, bool flush)
 	r = sync_applied(stage, files, count, names);
 	for (size_t i = 0; i < count; i++)
 		staged_put(files[i]);
-	lock_take(&stage->commit_lock, lock_rank_stage_commit);
-	if (r < 0)
-		store_is_lost(stage, r);
+	stage_enter_commit(stage);
 	if (r == 0 && sequence > 0)
-		r = journal_release(stage->journal, sequence);
-	if (r == 0 && flush && sequence > 0)
-		r = journal_flush(stage->journal);
+		r = release_journal(stage, sequence);
 	count = r == 0 ? drop_applied(stage, sequence, files, count) : 0;
 	lock_drop(&stage->commit_lock, lock_rank_stage_commit);
 	if (r == 0)
@@ -168,8 +211,10 @@ int64_t stage_run_checkpoint(struct sync_item *item)
 		(struct stage *)((char *)item -
 				 offsetof(struct stage, checkpoint_item));
 
-	(void)checkpoint(stage, true);
-	return SYNC_NEVER;
+	if (checkpoint(stage) == 0 || stage->broken)
+		return SYNC_NEVER;
+	/* It could not be carried out, or there was no memory for the list. */
+	return clock_now() + CHECKPOINT_DELAY;
 }
 
 void stage_want_checkpoint(struct stage *stage)
@@ -187,17 +232,16 @@ void stage_want_checkpoint(struct stage *stage)
 
 int stage_checkpoint(struct stage *stage)
 {
-	int r;
+	return stage->journal ? checkpoint(stage) : 0;
+}
 
-	if (!stage->journal)
-		return 0;
-	r = checkpoint(stage, true);
-	if (r < 0)
-		return r;
-	/* What an earlier one has synced may not have been flushed. */
-	lock_take(&stage->commit_lock, lock_rank_stage_commit);
-	r = journal_flush(stage->journal);
-	lock_drop(&stage->commit_lock, lock_rank_stage_commit);
-	return r;
+int staged_sync_unjournaled(struct staged *staged)
+{
+	bool is_unjournaled;
+
+	lock_take(&staged->lock, lock_rank_stage_file);
+	is_unjournaled = staged->is_unjournaled;
+	lock_drop(&staged->lock, lock_rank_stage_file);
+	return is_unjournaled ? stage_checkpoint(staged->stage) : 0;
 }
 

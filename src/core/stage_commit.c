@@ -31,6 +31,7 @@
 #include "core/counters.h"
 #include "core/stage_internal.h"
 #include "os/clock.h"
+#include "os/credentials.h"
 #include "os/inode.h"
 #include "store/apply.h"
 #include "util/cleanup.h"
@@ -45,6 +46,7 @@
 struct commit {
 	enum commit_cause cause;
 	bool all; /* also what is being rewritten, or has no name */
+	bool is_direct; /* without the journal: for the last one of all */
 	struct stage_directories directories;
 	struct journal_change *changes;
 	size_t count; /* files */
@@ -60,7 +62,8 @@ static bool is_due(const struct staged *staged, const struct commit *commit,
 		return true;
 	if (staged->is_unlinked)
 		return false;
-	return !staged->is_rewriting ||
+	/* An fsync comes before what was left out since: see stage_defer(). */
+	return !staged->is_rewriting || staged->is_ordered ||
 	       now - staged->rewriting_since > REWRITING_MAX;
 }
 
@@ -69,6 +72,10 @@ static void freeze_file(struct stage *stage, struct staged *staged)
 {
 	lock_take(&staged->lock, lock_rank_stage_file);
 	layer_move(&staged->committing, &staged->dirty);
+	staged_recount_locked(staged);
+	staged->committing_unreserved = staged->unreserved;
+	atomic_fetch_sub(&stage->unreserved, staged->unreserved);
+	staged->unreserved = 0;
 	staged->committing_size = staged->size;
 	staged->committing_mtime = staged->mtime;
 	staged->is_committing = true;
@@ -80,6 +87,16 @@ static void freeze_file(struct stage *stage, struct staged *staged)
 	lock_drop(&staged->lock, lock_rank_stage_file);
 	TAILQ_REMOVE(&stage->dirty, staged, dirty_link);
 	TAILQ_INSERT_TAIL(&stage->committing, staged, commit_link);
+}
+
+static void take_directories(struct stage *stage,
+			     struct stage_directories *directories)
+{
+	lock_take(&stage->lock, lock_rank_stage);
+	*directories = stage->directories;
+	stage->directories.count = 0;
+	stage->directories.all = false;
+	lock_drop(&stage->lock, lock_rank_stage);
 }
 
 static void freeze(struct stage *stage, struct commit *commit)
@@ -102,10 +119,7 @@ static void freeze(struct stage *stage, struct commit *commit)
 	stage->removals_frozen = commit->removals > 0;
 	if (commit->count > 0 || commit->removals > 0) {
 		stage->is_written = false;
-		commit->directories = stage->directories;
-		stage->directories.count = 0;
-		stage->directories.all = false;
-		stage->unreserved = 0;
+		take_directories(stage, &commit->directories);
 	}
 	stage_gate_open(stage);
 	if (commit->count > 0 || commit->removals > 0)
@@ -126,6 +140,13 @@ static int thaw_file(struct stage *stage, struct staged *staged)
 			atomic_fetch_sub(&stage->ordered, 1);
 		staged->is_ordered |= staged->was_ordered;
 		staged->was_ordered = false;
+		if (staged->is_unlinked)
+			staged_unorder_locked(staged);
+		staged->unreserved += staged->committing_unreserved;
+		atomic_fetch_add(&stage->unreserved,
+				 staged->committing_unreserved);
+		staged->committing_unreserved = 0;
+		staged_recount_locked(staged);
 		staged_changed_locked(staged);
 	}
 	lock_drop(&staged->lock, lock_rank_stage_file);
@@ -263,6 +284,32 @@ static int describe(struct stage *stage, struct commit *commit)
 	return r;
 }
 
+/*
+ * Something done to the store's file that programs see nothing of: its ctime
+ * stays for them, and its capabilities, unless a program clears them.
+ */
+static int do_hidden(struct staged *staged,
+		     const struct journal_change *change,
+		     int (*what)(int fd, const struct journal_change *change))
+{
+	struct apply_capabilities kept;
+	unsigned cleared;
+	int r;
+
+	lock_take(&staged->lock, lock_rank_stage_file);
+	cleared = staged->cleared;
+	apply_keep_capabilities(staged->fd, &kept);
+	lock_drop(&staged->lock, lock_rank_stage_file);
+	staged_hide_begin(staged, staged->fd);
+	r = what(staged->fd, change);
+	lock_take(&staged->lock, lock_rank_stage_file);
+	if (staged->cleared == cleared)
+		apply_restore_capabilities(staged->fd, &kept);
+	lock_drop(&staged->lock, lock_rank_stage_file);
+	staged_hide_end(staged, staged->fd);
+	return r;
+}
+
 static int reserve(struct stage *stage, const struct commit *commit)
 {
 	struct staged *staged;
@@ -271,7 +318,8 @@ static int reserve(struct stage *stage, const struct commit *commit)
 
 	TAILQ_FOREACH (staged, &stage->committing, commit_link) {
 		if (r == 0)
-			r = apply_reserve(staged->fd, &commit->changes[i++]);
+			r = do_hidden(staged, &commit->changes[i++],
+				      apply_reserve);
 	}
 	return r;
 }
@@ -308,6 +356,8 @@ static int write_journal(struct stage *stage, const struct commit *commit)
 	int64_t begin = clock_now();
 	int r;
 
+	if (commit->is_direct)
+		return 0;
 	if (!named || !removals)
 		return -ENOMEM;
 	transaction.change_count = named_changes(stage, commit, named);
@@ -344,6 +394,8 @@ static void applied(struct stage *stage, struct staged *staged)
 	staged->below_size = staged->committing_size;
 	layer_clear(&staged->committing);
 	staged->is_committing = false;
+	staged->committing_unreserved = 0;
+	staged->is_unjournaled |= staged->was_unlinked;
 	staged->version++;
 	staged->sequence = sequence;
 	if (staged->was_ordered)
@@ -373,7 +425,7 @@ static int apply(struct stage *stage, struct commit *commit)
 		const struct journal_change *change = &commit->changes[i++];
 
 		next = TAILQ_NEXT(staged, commit_link);
-		r = apply_change(staged->fd, change);
+		r = do_hidden(staged, change, apply_change);
 		if (r < 0) {
 			log_error("a commit can't be carried out in the store: "
 				  "%s: %s; it is safe in the journal",
@@ -477,30 +529,45 @@ static void succeeded(struct stage *stage, const struct commit *commit,
 	count_cause(stage, commit->cause);
 }
 
-/* With the commit's lock. all: see struct commit. */
-static int commit_locked(struct stage *stage, enum commit_cause cause,
-			 bool all)
+/* With the commit's lock. */
+static int run(struct stage *stage, struct commit *commit)
 {
-	struct commit commit = { .cause = cause, .all = all };
 	int64_t begin = clock_now();
 	int r = stage->broken ? -stage->broken : stage_finish_last(stage);
 
 	if (r == 0) {
-		freeze(stage, &commit);
-		if (commit.count == 0 && commit.removals == 0)
+		freeze(stage, commit);
+		if (commit->count == 0 && commit->removals == 0)
 			return 0;
-		r = commit_frozen(stage, &commit);
+		r = commit_frozen(stage, commit);
 	}
 	if (r < 0) {
-		free_changes(&commit);
+		free_changes(commit);
 		return failed(stage, r);
 	}
-	succeeded(stage, &commit, begin);
+	succeeded(stage, commit, begin);
 	/* It is durable now; that it can't be applied is told to the next. */
-	(void)apply(stage, &commit);
-	free_changes(&commit);
+	(void)apply(stage, commit);
+	free_changes(commit);
 	stage_want_checkpoint(stage);
 	return 0;
+}
+
+int stage_commit_locked(struct stage *stage, enum commit_cause cause,
+			bool all, size_t *pages)
+{
+	struct commit commit = { .cause = cause, .all = all };
+	int r = run(stage, &commit);
+
+	*pages = commit.pages;
+	return r;
+}
+
+/* Not as whoever's request this thread is serving. */
+void stage_enter_commit(struct stage *stage)
+{
+	lock_take(&stage->commit_lock, lock_rank_stage_commit);
+	(void)credentials_restore();
 }
 
 void stage_leave_commit(struct stage *stage)
@@ -514,12 +581,14 @@ void stage_leave_commit(struct stage *stage)
 
 int stage_commit(struct stage *stage, enum commit_cause cause)
 {
+	size_t pages;
 	int r;
 
 	if (!stage->used)
 		return 0;
-	lock_take(&stage->commit_lock, lock_rank_stage_commit);
-	r = commit_locked(stage, cause, cause == commit_at_unmount);
+	stage_enter_commit(stage);
+	r = stage_commit_locked(stage, cause, cause == commit_at_unmount,
+				&pages);
 	stage_leave_commit(stage);
 	return r;
 }
@@ -534,43 +603,41 @@ int64_t stage_run_commit(struct sync_item *item)
 	return SYNC_NEVER;
 }
 
-/* ---- the limit ---------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------ */
 
-static bool has_room(const struct stage *stage, uint64_t bytes)
+/*
+ * With the store too full for the journal: to the files directly. That is not
+ * one instant if the machine fails just then, but nothing is lost.
+ */
+static int commit_directly(struct stage *stage)
 {
-	return arena_used(stage->arena) + bytes <= stage->settings.limit;
-}
-
-int stage_make_room(struct stage *stage, uint64_t bytes)
-{
+	struct commit commit = {
+		.cause = commit_at_unmount,
+		.all = true,
+		.is_direct = true,
+	};
 	int r = 0;
 
-	if (bytes > stage->settings.limit)
-		bytes = stage->settings.limit;
-	if (has_room(stage, bytes)) {
-		/* So that nobody need wait later. */
-		if (!has_room(stage, stage->settings.limit / 2) &&
-		    stage->dirty_files > 0)
-			stage_want_commit(stage, commit_by_limit);
-		return 0;
-	}
-	lock_take(&stage->commit_lock, lock_rank_stage_commit);
-	if (!has_room(stage, bytes))
-		r = commit_locked(stage, commit_by_limit, false);
-	if (r == 0 && !has_room(stage, bytes))
-		r = commit_locked(stage, commit_by_limit, true);
-	if (r == 0 && !has_room(stage, bytes))
-		r = -ENOSPC;
+	log_warning("the journal has no room to grow: the last changes go to "
+		    "the store's files directly");
+	stage_enter_commit(stage);
+	/* What is in the journal is older: it must not be carried out again. */
+	if (stage->journal)
+		r = stage_finish_last(stage);
+	if (r == 0 && stage->journal)
+		r = stage_checkpoint_locked(stage);
+	if (r == 0)
+		r = run(stage, &commit);
 	stage_leave_commit(stage);
 	return r;
 }
-
-/* ---- the end ------------------------------------------------------------ */
 
 int stage_finish(struct stage *stage)
 {
 	int r = stage_commit(stage, commit_at_unmount);
 
+	if (r == -ENOSPC)
+		r = commit_directly(stage);
 	if (r == 0)
 		r = stage_checkpoint(stage);
 	if (r == 0 && stage->journal) {

@@ -30,14 +30,23 @@ struct staged {
 	off_t size; /* as programs see it */
 	off_t committing_size;
 	off_t below_size; /* of the store's file */
+	size_t counted; /* pages of the dirty layer, in stage->dirty_pages */
+	size_t unreserved; /* of these, as in the stage */
+	size_t committing_unreserved;
+	_Atomic off_t size_allowed; /* the store takes a file so long */
 	struct timespec mtime; /* as programs see it, if has_mtime */
 	struct timespec committing_mtime;
 	bool has_mtime;
+	int64_t written; /* when, as a ctime; 0: not since the last apply */
+	struct staged_ctime ctime;
+	unsigned is_applying; /* the store's ctime is on its way */
+	unsigned cleared; /* times that a program cleared capabilities */
 	bool is_committing;
 	bool is_applied; /* and not checkpointed; on the applied list */
 	_Atomic bool is_rewriting;
 	_Atomic bool is_unlinked;
 	bool was_unlinked; /* when it was frozen */
+	bool is_unjournaled; /* applied like that, and not checkpointed */
 	bool is_removed; /* by a name that waits for the next commit */
 	bool is_ordered; /* an fsync of what is dirty was deferred */
 	bool was_ordered; /* the same of what is committing */
@@ -89,6 +98,7 @@ struct stage {
 	pthread_rwlock_t gate;
 
 	struct lock commit_lock; /* one commit, checkpoint at a time */
+	struct lock sync_lock; /* the syncing of one checkpoint at a time */
 	struct staged_list committing; /* the commit's lock, and next ones */
 	bool is_written; /* what is committing is in the journal */
 	struct staged_list applied;
@@ -98,7 +108,7 @@ struct stage {
 	struct removal_list removals_done; /* whose owners are to be told */
 	bool removals_frozen;
 	bool removed_names; /* carried out and not checkpointed */
-	int broken; /* errno: the store lost what was applied */
+	_Atomic int broken; /* errno: the store lost what was applied */
 	unsigned failed; /* commits that failed since one did not */
 
 	struct lock lock; /* protects what follows */
@@ -112,6 +122,9 @@ struct stage {
 	_Atomic unsigned ordered;
 	_Atomic unsigned dirty_files;
 	_Atomic unsigned removal_count;
+	_Atomic uint64_t dirty_pages; /* of files that are to be committed */
+	_Atomic uint64_t waiting; /* bytes; for who waits for room in memory */
+	_Atomic int64_t limit_commit_at; /* the last one wanted early */
 	/* Pages that the store will have to find room for; about. */
 	_Atomic uint64_t unreserved;
 	_Atomic int64_t room_known_at; /* clock_coarse() */
@@ -145,11 +158,25 @@ void staged_written_locked(struct staged *staged);
 bool staged_unchanged_locked(struct staged *staged);
 void staged_unorder_locked(struct staged *staged);
 
+/* Around what moves the store's ctime and is nothing to programs. */
+void staged_hide_begin(struct staged *staged, int fd);
+void staged_hide_end(struct staged *staged, int fd);
+/* With the file's lock: the ctime that programs see. */
+void staged_ctime_overlay_locked(const struct staged *staged, struct stat *st);
+
 /* With the gate and the file's lock: cut to nothing. 0 or -ENOMEM. */
 int staged_empty_locked(struct staged *staged);
 
+/* With the file's lock, after its dirty layer has changed. */
+void staged_recount_locked(struct staged *staged);
+
+/* Takes the commit's lock, as the daemon itself and nobody else. */
+void stage_enter_commit(struct stage *stage);
 /* Drops the commit's lock, and tells owners what it was in the way of. */
 void stage_leave_commit(struct stage *stage);
+/* A commit with that lock; *pages: how many it took. 0 or -errno. */
+int stage_commit_locked(struct stage *stage, enum commit_cause cause,
+			bool all, size_t *pages);
 
 /* With the gate closed; how many there are. */
 size_t stage_freeze_removals(struct stage *stage);
@@ -163,10 +190,10 @@ void stage_end_removals(struct stage *stage, struct removal_list *done);
 
 /* The journal is there, or -errno. */
 int stage_need_journal(struct stage *stage);
-/* Commits until so many bytes can be staged. 0 or -errno. */
-int stage_make_room(struct stage *stage, uint64_t bytes);
-/* Are there so many more pages in the store? 0 or -ENOSPC. */
-int stage_check_store(struct stage *stage, uint64_t pages);
+/* May the file become so long? 0 or -EFBIG. */
+int staged_check_size(struct staged *staged, off_t size);
+/* Commits if its dirty layer has too many holes. 0 or -errno. */
+int staged_limit_holes(struct staged *staged);
 
 /*
  * With the commit's lock: what an earlier commit has left is applied, or put

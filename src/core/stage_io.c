@@ -34,7 +34,7 @@ static uint64_t page_of(off_t offset)
 
 static uint64_t pages_up_to(off_t end)
 {
-	return page_of(end + PAGE - 1);
+	return ((uint64_t)end + ARENA_PAGE - 1) >> JOURNAL_PAGE_BITS;
 }
 
 static off_t offset_of(uint64_t page)
@@ -218,33 +218,118 @@ off_t staged_seek(struct staged *staged, int fd, off_t offset, int whence)
 	return found;
 }
 
+/* What the store will have to allocate, about: pages behind its own end. */
+static blkcnt_t new_blocks_locked(const struct staged *staged)
+{
+	off_t pages = (off_t)(staged->dirty.pages + staged->committing.pages);
+	off_t longer = staged->size - staged->below_size;
+
+	if (longer <= 0)
+		return 0;
+	if (longer > pages * PAGE)
+		longer = pages * PAGE;
+	return (longer + 511) / 512;
+}
+
+void staged_ctime_overlay(const struct staged_ctime *ctime, struct stat *st)
+{
+	if (ctime->below == 0 ||
+	    clock_nanoseconds(&st->st_ctim) != ctime->below)
+		return;
+	st->st_ctim.tv_sec = ctime->shown / 1000000000;
+	st->st_ctim.tv_nsec = ctime->shown % 1000000000;
+}
+
+void staged_ctime_overlay_locked(const struct staged *staged, struct stat *st)
+{
+	struct staged_ctime ctime = staged->ctime;
+
+	if (staged->is_applying)
+		ctime.below = clock_nanoseconds(&st->st_ctim);
+	staged_ctime_overlay(&ctime, st);
+	if (clock_nanoseconds(&st->st_ctim) >= staged->written)
+		return;
+	st->st_ctim.tv_sec = staged->written / 1000000000;
+	st->st_ctim.tv_nsec = staged->written % 1000000000;
+}
+
+void staged_hide_begin(struct staged *staged, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return;
+	lock_take(&staged->lock, lock_rank_stage_file);
+	staged_ctime_overlay_locked(staged, &st);
+	staged->ctime.shown = clock_nanoseconds(&st.st_ctim);
+	staged->is_applying++;
+	lock_drop(&staged->lock, lock_rank_stage_file);
+}
+
+void staged_hide_end(struct staged *staged, int fd)
+{
+	struct stat st;
+	bool known = fstat(fd, &st) == 0;
+
+	lock_take(&staged->lock, lock_rank_stage_file);
+	staged->ctime.below = known ? clock_nanoseconds(&st.st_ctim) : 0;
+	if (staged->is_applying > 0)
+		staged->is_applying--;
+	lock_drop(&staged->lock, lock_rank_stage_file);
+}
+
+int staged_touch_access(struct staged *staged, int fd)
+{
+	const struct timespec times[2] = {
+		{ .tv_nsec = UTIME_NOW },
+		{ .tv_nsec = UTIME_OMIT },
+	};
+	int r;
+
+	staged_hide_begin(staged, fd);
+	r = futimens(fd, times) < 0 ? -errno : 0;
+	staged_hide_end(staged, fd);
+	return r;
+}
+
+void staged_clearing(struct staged *staged)
+{
+	lock_take(&staged->lock, lock_rank_stage_file);
+	staged->cleared++;
+	lock_drop(&staged->lock, lock_rank_stage_file);
+}
+
+struct staged_ctime staged_get_ctime(struct staged *staged)
+{
+	struct staged_ctime ctime;
+
+	lock_take(&staged->lock, lock_rank_stage_file);
+	ctime = staged->ctime;
+	lock_drop(&staged->lock, lock_rank_stage_file);
+	return ctime;
+}
+
+void staged_set_ctime(struct staged *staged, const struct staged_ctime *ctime)
+{
+	lock_take(&staged->lock, lock_rank_stage_file);
+	staged->ctime = *ctime;
+	lock_drop(&staged->lock, lock_rank_stage_file);
+}
+
 void staged_overlay(struct staged *staged, struct stat *st)
 {
-	off_t whole, blocks;
-
 	lock_take(&staged->lock, lock_rank_stage_file);
 	if (staged->is_removed)
 		st->st_nlink = 0;
+	/* The store's may have been asked before a commit was carried out. */
+	st->st_size = staged->size;
 	if (staged->is_private || staged->is_changed ||
-	    staged->is_committing) {
-		whole = (staged->size + 511) / 512;
-		blocks = st->st_blocks +
-			 (off_t)((staged->dirty.pages +
-				  staged->committing.pages) *
-				 (ARENA_PAGE / 512));
-		st->st_size = staged->size;
-		if (blocks > whole && whole > st->st_blocks)
-			blocks = whole;
-		else if (blocks > whole)
-			blocks = st->st_blocks;
-		st->st_blocks = blocks;
-		if (staged->has_mtime) {
+	    staged->is_committing || staged->is_applied) {
+		st->st_blocks += new_blocks_locked(staged);
+		if (staged->has_mtime)
 			st->st_mtim = staged->mtime;
-			if (clock_nanoseconds(&st->st_ctim) <
-			    clock_nanoseconds(&staged->mtime))
-				st->st_ctim = staged->mtime;
-		}
 	}
+	staged_ctime_overlay_locked(staged, st);
 	lock_drop(&staged->lock, lock_rank_stage_file);
 }
 
@@ -297,11 +382,15 @@ static int read_fills(struct staged *staged, struct fills *fills)
 	return 0;
 }
 
-static const char *fill_of(const struct fills *fills, uint64_t page)
+static const char *fill_of(const struct fills *fills, uint64_t page,
+			   unsigned version)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		if (fills->of[i].read && fills->of[i].page == page)
-			return fills->of[i].data;
+		const struct fill *fill = &fills->of[i];
+
+		if (fill->read && fill->page == page &&
+		    fill->version == version)
+			return fill->data;
 	}
 	return NULL;
 }
@@ -329,7 +418,7 @@ static char *page_to_write_locked(struct staged *staged, uint64_t page,
 	if (!whole && is_slot(old))
 		contents = arena_page(arena, old);
 	else if (!whole && old == LAYER_BELOW)
-		contents = fill_of(fills, page);
+		contents = fill_of(fills, page, staged->version);
 	if (contents)
 		memcpy(data, contents, ARENA_PAGE);
 	else if (!whole)
@@ -338,20 +427,20 @@ static char *page_to_write_locked(struct staged *staged, uint64_t page,
 		arena_give(arena, slot);
 		return NULL;
 	}
-	if (offset_of(page) >= staged->below_size && !staged->is_private)
+	if (offset_of(page) >= staged->below_size && !staged->is_private) {
+		staged->unreserved++;
 		atomic_fetch_add(&staged->stage->unreserved, 1);
+	}
 	return data;
 }
 
 /* Pages went away that the store need not find room for; at most these. */
-static void unreserve(struct stage *stage, size_t pages)
+static void unreserve_locked(struct staged *staged, size_t pages)
 {
-	uint64_t before = stage->unreserved;
-
-	while (!atomic_compare_exchange_weak(
-		&stage->unreserved, &before,
-		before > pages ? before - pages : 0))
-		continue;
+	if (pages > staged->unreserved)
+		pages = staged->unreserved;
+	staged->unreserved -= pages;
+	atomic_fetch_sub(&staged->stage->unreserved, pages);
 }
 
 static int punch_locked(struct staged *staged, uint64_t first, uint64_t count)
@@ -359,8 +448,7 @@ static int punch_locked(struct staged *staged, uint64_t first, uint64_t count)
 	size_t before = staged->dirty.pages;
 	int r = layer_punch(&staged->dirty, first, count);
 
-	if (!staged->is_private)
-		unreserve(staged->stage, before - staged->dirty.pages);
+	unreserve_locked(staged, before - staged->dirty.pages);
 	return r;
 }
 
@@ -430,6 +518,7 @@ static ssize_t change(struct staged *staged,
 		stage_gate_enter(staged->stage);
 		lock_take(&staged->lock, lock_rank_stage_file);
 		n = try_locked(staged, &fills, what);
+		staged_recount_locked(staged);
 		lock_drop(&staged->lock, lock_rank_stage_file);
 		stage_gate_leave(staged->stage);
 		if (n != -EAGAIN)
@@ -452,11 +541,16 @@ static ssize_t write_locked(struct staged *staged, struct fills *fills,
 {
 	const struct writing *writing = what;
 	off_t offset = writing->append ? staged->size : writing->offset;
-	off_t end = offset + (off_t)writing->size;
+	off_t end;
 	size_t done;
+	int r;
 
-	if (end < offset)
+	if (offset > INT64_MAX - (off_t)writing->size)
 		return -EFBIG;
+	end = offset + (off_t)writing->size;
+	r = staged_check_size(staged, end);
+	if (r < 0)
+		return r;
 	if (!has_fills_locked(staged, offset, end, fills))
 		return -EAGAIN;
 	done = put_locked(staged, writing->data, writing->size, offset, fills);
@@ -472,18 +566,8 @@ ssize_t staged_write(struct staged *staged, const char *data, size_t size,
 		     off_t offset, bool append)
 {
 	struct writing writing = { data, size, offset, append };
-	struct stage *stage = staged->stage;
-	uint64_t pages = size / ARENA_PAGE + 2;
-	int r;
 
-	if (size == 0)
-		return 0;
-	r = stage_make_room(stage, pages * ARENA_PAGE);
-	/* What overwrites the store's own bytes needs no more there. */
-	if (r == 0 && !staged->is_private &&
-	    (append || offset + (off_t)size > staged->below_size))
-		r = stage_check_store(stage, pages - 1);
-	return r < 0 ? r : change(staged, write_locked, &writing);
+	return size == 0 ? 0 : change(staged, write_locked, &writing);
 }
 
 /* A file with contents is cut to nothing: new ones will come. */
@@ -492,7 +576,9 @@ static void note_rewriting_locked(struct staged *staged)
 	off_t committed = staged->is_committing ? staged->committing_size :
 						  staged->below_size;
 
-	if (committed == 0 || staged->is_rewriting || staged->is_private)
+	/* What an fsync has ordered must not be passed by what came later. */
+	if (committed == 0 || staged->is_rewriting || staged->is_private ||
+	    staged->is_ordered)
 		return;
 	staged->is_rewriting = true;
 	staged->rewriting_since = clock_coarse();
@@ -504,8 +590,10 @@ static ssize_t truncate_locked(struct staged *staged, struct fills *fills,
 	off_t size = *(off_t *)what;
 	off_t old = staged->size;
 	off_t end = offset_of(pages_up_to(size));
-	int r = 0;
+	int r = staged_check_size(staged, size);
 
+	if (r < 0)
+		return r;
 	if (size < old && size < end && size > 0) {
 		if (end > old)
 			end = old;
@@ -516,6 +604,8 @@ static ssize_t truncate_locked(struct staged *staged, struct fills *fills,
 			       fills) == 0)
 			return -ENOSPC;
 	}
+	/* Now that something may have been changed it counts, whatever comes. */
+	staged_written_locked(staged);
 	if (size < old)
 		r = punch_locked(staged, pages_up_to(size), JOURNAL_TO_END);
 	if (r < 0)
@@ -523,7 +613,6 @@ static ssize_t truncate_locked(struct staged *staged, struct fills *fills,
 	if (size == 0 && old > 0)
 		note_rewriting_locked(staged);
 	staged->size = size;
-	staged_written_locked(staged);
 	return 0;
 }
 
@@ -537,6 +626,7 @@ int staged_empty_locked(struct staged *staged)
 	/* The old contents had their end: nothing is left out of commits. */
 	staged->is_rewriting = false;
 	staged_written_locked(staged);
+	staged_recount_locked(staged);
 	return 0;
 }
 
@@ -567,6 +657,11 @@ static ssize_t zero_locked(struct staged *staged, struct fills *fills,
 
 	if (!has_fills_locked(staged, begin, end, fills))
 		return -EAGAIN;
+	if (range->extend)
+		r = staged_check_size(staged, end);
+	if (r < 0)
+		return r;
+	staged_written_locked(staged);
 	for (unsigned i = 0; i < 2; i++) {
 		off_t from = begin;
 		off_t to = end;
@@ -589,7 +684,6 @@ static ssize_t zero_locked(struct staged *staged, struct fills *fills,
 		return r;
 	if (range->extend && end > staged->size)
 		staged->size = end;
-	staged_written_locked(staged);
 	return 0;
 }
 
@@ -597,13 +691,36 @@ static ssize_t extend_locked(struct staged *staged, struct fills *fills,
 			     void *what)
 {
 	const struct range *range = what;
+	int r = 0;
 
 	(void)fills;
 	if (range->extend && range->end > staged->size) {
+		r = staged_check_size(staged, range->end);
+		if (r < 0)
+			return r;
 		staged->size = range->end;
 		staged_written_locked(staged);
 	}
 	return 0;
+}
+
+/*
+ * The space itself, which changes nothing that is seen. What a file system
+ * took before it found that there is too little goes back.
+ */
+static int allocate_below(struct staged *staged, off_t offset, off_t length)
+{
+	int r;
+
+	if (fallocate(staged->fd, FALLOC_FL_KEEP_SIZE, offset, length) == 0)
+		return 0;
+	r = -errno;
+	if (r == -ENOSPC) {
+		stage_hold_store(staged->stage);
+		(void)staged_touch(staged->fd);
+		stage_release_store(staged->stage);
+	}
+	return r;
 }
 
 int staged_allocate(struct staged *staged, int mode, off_t offset,
@@ -611,14 +728,18 @@ int staged_allocate(struct staged *staged, int mode, off_t offset,
 {
 	struct range range = {
 		.begin = offset,
-		.end = offset + length,
 		.extend = !(mode & FALLOC_FL_KEEP_SIZE),
 	};
+	int r;
 
 	if (offset < 0 || length <= 0)
 		return -EINVAL;
-	if (range.end < offset)
+	if (length > INT64_MAX - (off_t)ARENA_PAGE - offset)
 		return -EFBIG;
+	range.end = offset + length;
+	r = staged_limit_holes(staged);
+	if (r < 0)
+		return r;
 	switch (mode & ~FALLOC_FL_KEEP_SIZE) {
 	case FALLOC_FL_PUNCH_HOLE:
 		if (range.extend)
@@ -627,11 +748,11 @@ int staged_allocate(struct staged *staged, int mode, off_t offset,
 	case FALLOC_FL_ZERO_RANGE:
 		return (int)change(staged, zero_locked, &range);
 	case 0:
-		/* The space itself, which changes nothing that is seen. */
-		if (!staged->is_private &&
-		    fallocate(staged->fd, FALLOC_FL_KEEP_SIZE, offset,
-			      length) < 0)
-			return -errno;
+		r = staged->is_private ? 0 :
+					 allocate_below(staged, offset,
+							length);
+		if (r < 0)
+			return r;
 		return (int)change(staged, extend_locked, &range);
 	default:
 		return -EOPNOTSUPP;
@@ -657,8 +778,9 @@ void staged_discard(struct staged *staged)
 
 	stage_gate_enter(staged->stage);
 	lock_take(&staged->lock, lock_rank_stage_file);
-	unreserve(staged->stage, staged->dirty.pages);
+	unreserve_locked(staged, staged->dirty.pages);
 	layer_clear(&staged->dirty);
+	staged_recount_locked(staged);
 	staged->size = staged->is_committing ? staged->committing_size :
 					       staged->below_size;
 	staged->mtime = staged->committing_mtime;

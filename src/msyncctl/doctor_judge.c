@@ -15,6 +15,8 @@
 /* Less than this is too little to hold a file worth holding. */
 #define MEMLOCK_LEAST (UINT64_C(64) << 20)
 #define NOFILE_LEAST 16384
+/* Of memory for staged pages. */
+#define STAGE_LEAST (UINT64_C(64) << 20)
 /* The kernel's own default. */
 #define MAPS_LEAST 65530
 #define EXPIRE_MOST (60 * 1000)
@@ -157,6 +159,39 @@ static void judge_cachestat(const struct machine *machine,
 	finding_get(finding, version_is_least(&machine->kernel, 6, 5) ?
 		"a container or service that lets system call 451 through" :
 		"Linux 6.5 or newer");
+}
+
+/* The pages of staged and private files, by default a quarter of all. */
+static void judge_staging(const struct machine *machine,
+	struct findings *findings)
+{
+	char size[QUANTITY_TEXT_MAX];
+	/* Where the memory is not known it is taken to be enough. */
+	uint64_t limit = machine->memory > 0 ?
+		(uint64_t)machine->memory / 4 : STAGE_LEAST;
+	struct finding *finding;
+
+	if (machine->memfd != 0) {
+		finding = finding_text(add(findings, finding_missing,
+			"staging"), "memfd_create: %s",
+			strerror(machine->memfd));
+		finding_cost(finding, "map=staged and map=private are "
+			"refused");
+		finding_get(finding, "a container or service that lets this "
+			"system call through");
+		return;
+	}
+	quantity_show_size(size, limit);
+	if (limit >= STAGE_LEAST) {
+		finding_text(add(findings, finding_ok, "staging"),
+			"%s for staged files, or what -o stage-limit says",
+			size);
+		return;
+	}
+	finding = finding_text(add(findings, finding_costs, "staging"),
+		"only %s for staged files", size);
+	finding_cost(finding, "who writes more than that waits for commits");
+	finding_get(finding, "-o stage-limit=SIZE, or more memory");
 }
 
 static void judge_advice(const struct machine *machine,
@@ -341,6 +376,7 @@ void machine_judge(const struct machine *machine, struct findings *findings)
 	judge_fuse_conf(machine, findings);
 	judge_passthrough(machine, findings);
 	judge_cachestat(machine, findings);
+	judge_staging(machine, findings);
 	judge_advice(machine, findings);
 	judge_hugepages(machine, findings);
 	judge_memlock(machine, findings);

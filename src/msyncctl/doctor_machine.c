@@ -180,6 +180,13 @@ static int try_cachestat(void)
 	return syscall(SYS_cachestat, fd, &range, counts, 0) < 0 ? errno : 0;
 }
 
+static int try_memfd(void)
+{
+	owned_fd fd = memfd_create("msyncctl", MFD_CLOEXEC);
+
+	return fd < 0 ? errno : 0;
+}
+
 static bool try_advice(int advice)
 {
 	size_t size = (size_t)sysconf(_SC_PAGESIZE);
@@ -277,6 +284,9 @@ void machine_look(struct machine *machine, const char *root, const char *path)
 		machine->passthrough_built = read_built(root, name.release);
 	}
 	machine->cachestat = try_cachestat();
+	machine->memfd = try_memfd();
+	machine->memory = (int64_t)sysconf(_SC_PHYS_PAGES) *
+			  sysconf(_SC_PAGESIZE);
 	machine->advice_cold = try_advice(MADV_COLD);
 	machine->advice_populate = try_advice(MADV_POPULATE_READ);
 	machine->advice_collapse = try_advice(MADV_COLLAPSE);

@@ -34,6 +34,8 @@ struct machine {
 	bool sys_admin, ipc_lock; /* capabilities */
 	enum tristate_fact passthrough_built; /* into the kernel */
 	int cachestat; /* 0 or errno */
+	int memfd; /* memfd_create(2), where staged pages are: 0 or errno */
+	int64_t memory; /* bytes; 0: not known */
 	bool advice_cold, advice_populate, advice_collapse;
 	int device; /* opening /dev/fuse: 0 or errno */
 	bool has_fusermount;

@@ -187,6 +187,42 @@ static void judge_mappings(const struct judge *judge)
 		", and a new mount", limit * 4);
 }
 
+/* A mount that never had a staged file has nothing to say. */
+static void judge_staging(const struct judge *judge)
+{
+	char now[QUANTITY_TEXT_MAX], most[QUANTITY_TEXT_MAX];
+	uint64_t errors = 0, used = 0, limit = 0;
+	struct finding *finding;
+
+	attr_line_number(judge->stats, "commit.errors", &errors);
+	attr_line_number(judge->stats, "stage.used", &used);
+	attr_line_number(judge->stats, "stage.limit", &limit);
+	if (errors > 0) {
+		finding = finding_text(add(judge, finding_broken, "commits"),
+			"%" PRIu64 " commit%s failed", errors,
+			errors == 1 ? " has" : "s have");
+		finding_cost(finding, "what is staged stays in memory until a "
+			"commit succeeds; a crash takes it");
+		finding_get(finding, "room in the store, or see the log and "
+			"the kernel's log for its device; then msyncctl sync "
+			"MOUNTPOINT");
+	}
+	if (used == 0 || limit == 0)
+		return;
+	quantity_show_size(now, used);
+	quantity_show_size(most, limit);
+	if (!NEAR(used, limit)) {
+		finding_text(add(judge, finding_ok, "staging"),
+			"%s staged, at most %s", now, most);
+		return;
+	}
+	finding = finding_text(add(judge, finding_costs, "staging"),
+		"%s of %s are in use by staged files", now, most);
+	finding_cost(finding, "writers wait for commits; in private files "
+		"they fail (ENOSPC)");
+	finding_get(finding, "-o stage-limit=SIZE, and a new mount");
+}
+
 static void judge_errors(const struct judge *judge)
 {
 	char late[QUANTITY_TEXT_MAX];
@@ -351,6 +387,7 @@ void mount_judge(const struct mount_facts *facts, struct findings *findings)
 	judge_store(&judge);
 	judge_lock(&judge);
 	judge_mappings(&judge);
+	judge_staging(&judge);
 	judge_errors(&judge);
 	judge_window(&judge);
 }

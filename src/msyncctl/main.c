@@ -23,6 +23,8 @@ static const struct verb *const verbs[] = {
 	&verb_stats,
 	&verb_top,
 	&verb_doctor,
+	&verb_recover,
+	&verb_journal,
 };
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -39,7 +41,8 @@ static void print_verbs(FILE *out)
 {
 	fprintf(out, "usage: msyncctl VERB [options] ARGUMENTS\n"
 		"\n"
-		"Reads and sets what msyncfs does with files.\n"
+		"Reads and sets what msyncfs does with files, "
+		"recovers stores.\n"
 		"\n"
 		"Verbs:\n");
 	for (size_t i = 0; i < VERB_COUNT; i++)

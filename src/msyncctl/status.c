@@ -25,10 +25,13 @@ struct show {
 
 static const char *const byte_keys[] = { "size", "mapped", "dirty", "locked",
 	"lock.limit", "count.read_bytes", "count.write_bytes", "read.bytes",
-	"write.bytes", NULL };
+	"write.bytes", "staged", "staged.uncommitted", "stage.used",
+	"stage.limit", "stage.dirty", "journal.size", "journal.free",
+	"journal.bytes", "commit.bytes", "apply.bytes", NULL };
 static const char *const time_keys[] = { "sync.took", "sync.next", "uptime",
 	"scheduler.latest", "sync.p50", "sync.p95", "sync.p99", "sync.max",
-	"fsync.p50", "fsync.p95", "fsync.p99", "fsync.max", NULL };
+	"fsync.p50", "fsync.p95", "fsync.p99", "fsync.max", "commit.pause",
+	"commit.journal", "commit.took", NULL };
 
 static bool is_key(const struct attr_pair *pair, const char *const *keys)
 {

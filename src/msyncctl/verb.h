@@ -48,5 +48,7 @@ extern const struct verb verb_status;
 extern const struct verb verb_stats;
 extern const struct verb verb_top;
 extern const struct verb verb_doctor;
+extern const struct verb verb_recover;
+extern const struct verb verb_journal;
 
 #endif

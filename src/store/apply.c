@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "store/journal_file.h"
@@ -188,6 +189,26 @@ static int set_mtime(int fd, const struct timespec *mtime)
 		return 0;
 	return -errno;
 }
+
+/* ---- capabilities ------------------------------------------------------- */
+
+#define CAPABILITY "security.capability"
+
+void apply_keep_capabilities(int fd, struct apply_capabilities *kept)
+{
+	kept->size = fgetxattr(fd, CAPABILITY, kept->bytes,
+		sizeof(kept->bytes));
+}
+
+void apply_restore_capabilities(int fd, const struct apply_capabilities *kept)
+{
+	/* Where we may not, the file has fewer rights than before. */
+	if (kept->size > 0)
+		(void)fsetxattr(fd, CAPABILITY, kept->bytes,
+			(size_t)kept->size, XATTR_CREATE);
+}
+
+/* ---- a change ----------------------------------------------------------- */
 
 int apply_change(int fd, const struct journal_change *change)
 {

@@ -6,6 +6,8 @@
 #ifndef MSYNCFS_STORE_APPLY_H
 #define MSYNCFS_STORE_APPLY_H
 
+#include <sys/types.h>
+
 #include "store/journal.h"
 
 /*
@@ -14,6 +16,18 @@
  * part then, and doing it again later is right.
  */
 int apply_change(int fd, const struct journal_change *change);
+
+/*
+ * Any write clears a file's capabilities (capabilities(7)). Carrying a change
+ * out is not the program's write, which has cleared them when it was made: so
+ * they are kept before and restored after it, unless there are new ones.
+ */
+struct apply_capabilities {
+	ssize_t size; /* negative: none */
+	char bytes[64];
+};
+void apply_keep_capabilities(int fd, struct apply_capabilities *kept);
+void apply_restore_capabilities(int fd, const struct apply_capabilities *kept);
 
 /*
  * Allocates what the change will need, without changing what the file reads

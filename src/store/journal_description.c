@@ -269,7 +269,8 @@ static bool take_holes(struct cursor *cursor, uint64_t count)
 
 		if (!at)
 			return false;
-		hole = (struct journal_hole){ bytes_get64(at), bytes_get64(at + 8) };
+		hole.first = bytes_get64(at);
+		hole.count = bytes_get64(at + 8);
 		if (hole.first < next || hole.first >= JOURNAL_PAGES_MAX)
 			return false;
 		if (hole.count == JOURNAL_TO_END)
@@ -300,7 +301,8 @@ static bool take_runs(struct cursor *cursor, uint64_t runs, uint64_t count,
 
 		if (!at)
 			return false;
-		run = (struct run){ bytes_get64(at), bytes_get64(at + 8) };
+		run.first = bytes_get64(at);
+		run.count = bytes_get64(at + 8);
 		if (run.first < next || run.first >= JOURNAL_PAGES_MAX ||
 		    run.count == 0 || run.count > count ||
 		    run.count > JOURNAL_PAGES_MAX - run.first)
@@ -339,7 +341,8 @@ static bool take_change(struct cursor *cursor, uint64_t pages_max,
 		change->holes = cursor->into->holes + cursor->holes;
 		change->pages = cursor->into->pages + cursor->pages;
 	}
-	return take_text(cursor, bytes_get32(at + 20), is_path, &change->path) &&
+	return take_text(cursor, bytes_get32(at + 20), is_path,
+			 &change->path) &&
 	       take_holes(cursor, change->hole_count) &&
 	       take_runs(cursor, runs, change->page_count, pages_max);
 }
@@ -353,8 +356,10 @@ static bool take_removal(struct cursor *cursor,
 	    !take_id(cursor, &removal->file))
 		return false;
 	at = take(cursor, REMOVAL_BYTES);
-	return at && take_text(cursor, bytes_get32(at), is_path, &removal->path) &&
-	       take_text(cursor, bytes_get32(at + 4), is_name, &removal->name);
+	return at &&
+	       take_text(cursor, bytes_get32(at), is_path, &removal->path) &&
+	       take_text(cursor, bytes_get32(at + 4), is_name,
+			 &removal->name);
 }
 
 static bool pass(const struct journal_head *head, const unsigned char *bytes,

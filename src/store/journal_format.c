@@ -38,7 +38,8 @@ static void seal(unsigned char *block, const char magic[8], size_t size,
 		 uint64_t seed)
 {
 	memcpy(block, magic, 8);
-	bytes_put64(block + 8, journal_checksum(block + FRAME, size - FRAME, seed));
+	bytes_put64(block + 8,
+		journal_checksum(block + FRAME, size - FRAME, seed));
 }
 
 static bool is_sealed(const unsigned char *block, const char magic[8],

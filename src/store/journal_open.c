@@ -129,6 +129,9 @@ static int fill(struct journal *journal, uint64_t size)
 	/* Recovery would refuse it then. */
 	if (st.st_uid != geteuid())
 		return -EPERM;
+	/* Whatever this thread's umask is. */
+	if (fchmod(journal->fd, 0600) < 0)
+		return -errno;
 	if (size < JOURNAL_SIZE_MIN)
 		size = JOURNAL_SIZE_MIN;
 	journal->blocks = (size + JOURNAL_PAGE - 1) / JOURNAL_PAGE;
@@ -214,6 +217,8 @@ static int open_directory(struct journal *journal, bool *made)
 {
 	*made = mkdirat(journal->root_fd, JOURNAL_DIRECTORY, 0700) == 0;
 	if (!*made && errno != EEXIST)
+		return -errno;
+	if (*made && fchmodat(journal->root_fd, JOURNAL_DIRECTORY, 0700, 0) < 0)
 		return -errno;
 	journal->directory_fd = journal_directory_open(journal->root_fd);
 	return journal->directory_fd < 0 ? journal->directory_fd : 0;

@@ -102,6 +102,7 @@ static uint64_t bytes_of(const struct journal_change *change)
 static int do_change(struct work *work, const struct journal_change *change)
 {
 	owned_fd located = find_open(&work->find, &change->id, change->path);
+	struct apply_capabilities kept;
 	owned_fd fd = -1;
 	struct stat st;
 	int r;
@@ -124,7 +125,9 @@ static int do_change(struct work *work, const struct journal_change *change)
 	fd = open_for_writing(located);
 	if (fd < 0)
 		return say_failed(work, change->path, fd);
+	apply_keep_capabilities(fd, &kept);
 	r = apply_change(fd, change);
+	apply_restore_capabilities(fd, &kept);
 	return r < 0 ? say_failed(work, change->path, r) : 0;
 }
 

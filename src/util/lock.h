@@ -23,6 +23,8 @@ enum lock_rank {
 	lock_rank_append,
 	/* One commit at a time; held while it is written. */
 	lock_rank_stage_commit,
+	/* One checkpoint's syncing at a time; held while it takes. */
+	lock_rank_stage_sync,
 	/* Shared: a staged file is changed; alone: a commit's instant. */
 	lock_rank_stage_gate,
 	/* One staged file's layers. */

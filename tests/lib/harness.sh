@@ -18,7 +18,8 @@
 #   HELPERS   where compiled helpers are looked for (build/tests); afterwards
 #             one flat directory that AS_USER can read
 #   FS        kind of store: ext4 xfs btrfs tmpfs dir
-#   DATA      data path: auto kernel daemon
+#   DATA      data path: auto kernel daemon; staged: the daemon's, with
+#             map=staged and an fsync that is deferred
 #   AS_USER   the user who mounts and works; empty: the one who runs the test
 #   STORE_SIZE    size of the store's filesystem (2G)
 #   CASE_LIMIT    seconds that one case may take (120)
@@ -38,6 +39,11 @@ MSYNCFS=$(realpath -m "${MSYNCFS:-$SRCDIR/build/src/msyncfs}")
 HELPERS=$(realpath -m "${HELPERS:-$SRCDIR/build/tests}")
 FS=${FS:-dir}
 DATA=${DATA:-auto}
+harness_map=
+if [[ $DATA == staged ]]; then
+	DATA=daemon
+	harness_map=map=staged,sync=fsync=defer+every=1s
+fi
 AS_USER=${AS_USER:-}
 STORE_SIZE=${STORE_SIZE:-2G}
 DAEMON_WRAP=${DAEMON_WRAP:-}
@@ -260,7 +266,7 @@ wait_until() {
 # mount_store [-o OPTIONS | OPTIONS | -d]...: mounts STORE at a fresh MNT;
 # sets MNT, DAEMON_PID, LOG.
 mount_store() {
-	local options=data=$DATA run
+	local options=data=${DATA}${harness_map:+,$harness_map} run
 	local -a flags=()
 	while [[ $# -gt 0 ]]; do
 		case $1 in

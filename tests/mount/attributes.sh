@@ -206,8 +206,8 @@ bad_values() {
 		grow	max=99999999999T	ERANGE
 		grow	shrink	EINVAL
 		map	mirrored	EINVAL
-		map	private	EOPNOTSUPP
-		map	staged	EOPNOTSUPP
+		map	copied	EINVAL
+		map	private+staged	EINVAL
 		data	both	EINVAL
 		lock	yes	EINVAL
 		append	1	EINVAL
@@ -551,7 +551,7 @@ bad_mount_options_are_named() {
 	chmod 755 "$run"
 	mkdir "$run/mnt"
 	for option in sync=bogus advise=random+sequential sync=every=5 \
-		lock-limit=much map=staged grow=max=; do
+		lock-limit=much map=copied stage-limit=1 grow=max=; do
 		if as_user timeout 20 "$MSYNCFS" -f -o "$option" "$STORE" \
 			"$run/mnt" >"$run/out" 2>&1; then
 			echo "$option was taken"

@@ -164,6 +164,16 @@ a_mountpoint_that_is_a_file() {
 		"$store" "$place/file"
 }
 
+a_store_in_use() {
+	fresh
+	mkdir "$place/other"
+	"$MSYNCFS" "$store" "$mnt"
+	refused "store '$store': it is in use by msyncfs \\(pid [0-9]+\\)" \
+		"$store" "$place/other"
+	[[ $(<"$mnt/file") == content ]]
+	unmount
+}
+
 a_mountpoint_inside_the_store() {
 	fresh
 	mkdir -p "$store/a/b"
@@ -256,7 +266,8 @@ malformed_values() {
 		threads=3x attr_timeout=-1 entry_timeout=soon \
 		negative_timeout= log= attr_timeout=nan allow_other=1 \
 		advise=often sync=every=5x sync= lock=perhaps grow=chunk=1 \
-		append=1 map=copied lock-limit=much; do
+		append=1 map=copied lock-limit=much stage-limit=1K \
+		journal-size=0 discard-journal=1; do
 		refused "${option%%=*}" -o "$option" "$store" "$mnt"
 		# What was wrong with it is told, too.
 		[[ -z ${option#*=} ]] || grep -qF -- "${option#*=}" "$work/err"
@@ -547,9 +558,10 @@ from_fstab() {
 	add_mount_helper
 	cat >"$place/fstab" <<-FSTAB
 		$store $mnt msyncfs noauto,nofail,x-test.a=1,threads=4,_netdev 0 0
-		$store $place/second fuse.msyncfs noauto,ro,defaults 0 0
+		$place/more $place/second fuse.msyncfs noauto,ro,defaults 0 0
 	FSTAB
 	mkdir "$place/second"
+	cp -r "$store" "$place/more"
 	mount --bind "$place/fstab" /etc/fstab
 	mount "$mnt"
 	mount "$place/second"
@@ -622,6 +634,7 @@ r a_missing_store_is_an_error a_missing_store
 r a_store_that_is_a_file_is_an_error a_store_that_is_a_file
 r a_missing_mountpoint_is_an_error a_missing_mountpoint
 r a_mountpoint_that_is_a_file_is_an_error a_mountpoint_that_is_a_file
+r a_store_in_use_is_an_error a_store_in_use
 r a_mountpoint_inside_the_store_is_an_error a_mountpoint_inside_the_store
 r a_store_inside_the_mountpoint_is_an_error a_store_inside_the_mountpoint
 r one_directory_for_both_is_an_error one_directory_for_both

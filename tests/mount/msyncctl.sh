@@ -149,7 +149,9 @@ a_refusal_says_what_was_expected() {
 	fails 1 "$MNT/f: sync=evry=5s: refused by the mount: expected strict" \
 		set sync=evry=5s "$MNT/f"
 	fails 1 'data=fast: .*auto\|kernel\|daemon' set data=fast "$MNT/f"
-	fails 1 'map=private: not available' set map=private "$MNT/f"
+	fails 1 'map=copied: .*shared\|private\|staged' set map=copied "$MNT/f"
+	fails 1 'discard.now=all: not available' \
+		set discard.now=all "$MNT/f"
 	fails 1 'grow=max=.*: too large' set grow=max=999999999T "$MNT/f"
 	fails 1 'advise.now=nonsense: refused' advise nonsense "$MNT/f"
 	fails 1 'advise.now is for regular files' \

@@ -434,10 +434,11 @@ it_follows_the_terminal_s_size() {
 }
 
 a_mount_that_hangs_does_not_hang_the_keys() {
-	local first second
+	local first first_store second
 	fresh
 	first=$MNT
-	mount_store
+	first_store=$STORE
+	fresh
 	second=$MNT
 	exec 8>"$second/hidden file"
 	start_top -d 0.2 "$first" "$second"
@@ -462,8 +463,9 @@ a_mount_that_hangs_does_not_hang_the_keys() {
 	kill -CONT "$DAEMON_PID"
 	ends 0
 	exec 8>&-
-	unmount_store
+	drop_store
 	MNT=$first
+	STORE=$first_store
 	drop_store
 }
 

@@ -490,6 +490,33 @@ static void failed_syncs_are_broken_and_late_ones_cost(void **state)
 		finding_ok, "errors", "no sync has failed");
 }
 
+static void staging_is_told_where_it_is_used(void **state)
+{
+	(void)state;
+	expect_mount(&(struct told){ .stats = "passthrough=yes\n"
+				"stage.used=1048576\nstage.limit=104857600\n"
+				"commit.errors=0\n" },
+		finding_ok, "staging", "1 MiB staged, at most 100 MiB");
+	expect_mount(&(struct told){ .stats = "passthrough=yes\n"
+				"stage.used=95\nstage.limit=100\n" },
+		finding_costs, "staging", "95 B of 100 B");
+	expect_mount(&(struct told){ .stats =
+			"passthrough=yes\ncommit.errors=1\n" },
+		finding_broken, "commits", "1 commit has failed");
+}
+
+static void staging_needs_memory(void **state)
+{
+	struct machine machine = good_machine();
+
+	(void)state;
+	machine.memory = INT64_C(1) << 27;
+	expect_complaint(&machine, finding_costs, "staging", "stage-limit");
+	machine.memory = 0;
+	machine.memfd = EPERM;
+	expect_complaint(&machine, finding_missing, "staging", "system call");
+}
+
 static void a_policy_s_loss_window_is_known(void **state)
 {
 	const int64_t s = 1000000000;
@@ -549,6 +576,8 @@ int main(void)
 		cmocka_unit_test(what_the_daemon_lacks_costs),
 		cmocka_unit_test(limits_that_are_nearly_reached_cost),
 		cmocka_unit_test(failed_syncs_are_broken_and_late_ones_cost),
+		cmocka_unit_test(staging_is_told_where_it_is_used),
+		cmocka_unit_test(staging_needs_memory),
 		cmocka_unit_test(a_policy_s_loss_window_is_known),
 		cmocka_unit_test(the_widest_loss_window_is_told),
 	};

@@ -84,9 +84,9 @@ static void policies_are(const struct options *o, const char *expected)
 static void policies_have_defaults_of_the_mount(void **state)
 {
 	policies_are(list(*state, "advise=random+willneed,sync=fsync=defer+"
-		"every=5s,map=shared,lock=onfault,grow=chunk=1M+max=1G,"
+		"every=5s,map=staged,lock=onfault,grow=chunk=1M+max=1G,"
 		"append=on"), "advise=random+willneed "
-		"sync=fsync=defer+every=5s map=shared lock=onfault "
+		"sync=fsync=defer+every=5s map=staged lock=onfault "
 		"grow=chunk=1M+max=1G append=on");
 	policies_are(list(*state, "sync=fsync=defer\\,close,ro"),
 		"sync=fsync=defer+close");
@@ -120,8 +120,8 @@ static void wrong_policies_are_named(void **state)
 	bad_list(*state, "sync=every=5x", "sync=every=5x: 'every=5x': "
 		"expected a duration such as 500ms, 5s or 2m");
 	bad_list(*state, "ro,lock=yes,rw", "lock=yes: 'yes': expected off");
-	bad_list(*state, "map=staged", "map=staged: 'staged': expected "
-		"shared, as this is not available yet");
+	bad_list(*state, "map=stage", "map=stage: 'stage': expected "
+		"shared, private or staged");
 	bad_list(*state, "grow=max=9000000T", "grow=max=9000000T: ");
 	bad_list(*state, "advise", "'advise' needs a value: expected a "
 		"policy, see msyncfs-xattr(7)");
@@ -142,12 +142,40 @@ static void locked_memory_has_a_limit(void **state)
 	bad_list(*state, "lock_limit=1M", "unknown option 'lock_limit'");
 }
 
+static void staging_has_limits(void **state)
+{
+	const struct options *o = list(*state, "map=staged");
+
+	assert_true(o->stage_limit == UINT64_MAX);
+	assert_int_equal(o->journal_size, 0);
+	o = list(*state, "stage-limit=1M,journal-size=256K");
+	assert_int_equal(o->stage_limit, 1 << 20);
+	assert_int_equal(o->journal_size, 256 << 10);
+	bad_list(*state, "stage-limit=1023K", "'stage-limit=1023K': expected "
+		"at least 1M");
+	bad_list(*state, "stage-limit=a", "'stage-limit=a': expected a size");
+	bad_list(*state, "journal-size=0", "'journal-size=0': expected at "
+		"least 256K");
+	bad_list(*state, "journal-size=8388608T", "expected a size");
+	bad_list(*state, "journal-size", "'journal-size' needs a value");
+	bad_list(*state, "stage_limit=1M", "unknown option 'stage_limit'");
+}
+
+static void nofsync_takes_no_staged_files(void **state)
+{
+	bad_list(*state, "nofsync,sync=relaxed,map=staged", "option 'nofsync' "
+		"keeps every fsync from msyncfs");
+	assert_true(list(*state, "nofsync,sync=relaxed,map=private")->nofsync);
+	assert_false(list(*state, "nofsync,map=staged,fsync")->nofsync);
+}
+
 /* Pieces of real lists in any order, some bytes changed. */
 static void any_list_is_options_or_one_line(void **state)
 {
 	static const char *const pieces[] = { ",", ",", "=", "=", "+", "\\",
 		"sync", "advise", "grow", "lock", "map", "append", "ro",
 		"data", "threads", "attr_timeout", "lock-limit", "fsname",
+		"stage-limit", "journal-size", "discard-journal", "staged",
 		"random", "fsync=defer", "every=5s", "chunk=1M", "on", "off",
 		"shared", "kernel", "16", "0.5", "64K", "x-a", "remount" };
 	struct parsed *parsed = *state;
@@ -188,6 +216,8 @@ int main(void)
 		sentence(sync_is_a_flag_and_with_a_value_a_policy),
 		sentence(wrong_policies_are_named),
 		sentence(locked_memory_has_a_limit),
+		sentence(staging_has_limits),
+		sentence(nofsync_takes_no_staged_files),
 		sentence(any_list_is_options_or_one_line),
 	};
 

@@ -330,6 +330,20 @@ static void nofsync_needs_a_policy_that_defers(void **state)
 	assert_false(list(*state, "sync=manual,nofsync,fsync")->nofsync);
 }
 
+static void a_journal_is_discarded_on_request(void **state)
+{
+	struct parsed *parsed = *state;
+
+	assert_false(list(parsed, "ro")->discard_journal);
+	assert_true(list(parsed, "ro,discard-journal")->discard_journal);
+	parse(parsed, "msyncfs", "--discard-journal", "a", "b");
+	good(parsed);
+	assert_true(parsed->options.discard_journal);
+	assert_string_equal(parsed->options.store, "a");
+	bad_list(parsed, "discard-journal=yes", "'discard-journal'",
+		"takes no value");
+}
+
 static void switches_are_switched(void **state)
 {
 	assert_true(list(*state, "cross_mounts")->cross_mounts);
@@ -596,7 +610,10 @@ static void the_help_has_every_option(void **state)
 		"--help", "--version", "data=auto|kernel|daemon", "threads=N",
 		"attr_timeout=", "entry_timeout=", "negative_timeout=",
 		"[no]allow_other", "[no]allow_root", "[no]auto_unmount",
-		"advise=LIST", "sync=LIST", "map=shared",
+		"advise=LIST", "sync=LIST",
+		"map=shared|private|staged", "stage-limit=SIZE",
+		"journal-size=SIZE", "discard-journal",
+		"--discard-journal",
 		"lock=off|on|onfault", "grow=LIST", "append=off|on",
 		"lock-limit=SIZE", "[no]cross_mounts",
 		"log=stderr|syslog|FILE", "fsname=",
@@ -645,6 +662,7 @@ int main(void)
 		sentence(who_has_access_is_chosen),
 		sentence(allow_other_and_allow_root_exclude_each_other),
 		sentence(nofsync_needs_a_policy_that_defers),
+		sentence(a_journal_is_discarded_on_request),
 		sentence(switches_are_switched),
 		sentence(switches_and_flags_take_no_value),
 		sentence(texts_are_kept),

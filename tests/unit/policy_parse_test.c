@@ -189,15 +189,24 @@ static void what_is_no_sync_is_refused(void **state)
 		refused(policy_sync, wrong[i]);
 }
 
-static void only_shared_mappings_are_there(void **state)
+static void mappings_are_shared_private_or_staged(void **state)
 {
 	(void)state;
+	assert_int_equal(policy_good(policy_map, "shared").map,
+		policy_map_shared);
+	assert_int_equal(policy_good(policy_map, "private").map,
+		policy_map_private);
+	assert_int_equal(policy_good(policy_map, "staged\n").map,
+		policy_map_staged);
 	assert_string_equal(written(policy_map, "shared"), "shared");
-	bad(policy_map, "private", -EOPNOTSUPP, "map=private: 'private': "
-		"expected shared, as this is not available yet");
-	bad(policy_map, "staged\n", -EOPNOTSUPP, "map=staged: 'staged': "
-		"expected shared, as this is not available yet");
-	refused(policy_map, "stage");
+	assert_string_equal(written(policy_map, "private "), "private");
+	assert_string_equal(written(policy_map, "staged"), "staged");
+	bad(policy_map, "stage", -EINVAL, "map=stage: 'stage': "
+		"expected shared, private or staged");
+	bad(policy_map, "", -EINVAL, "map=: '': "
+		"expected shared, private or staged");
+	refused(policy_map, "staged+private");
+	refused(policy_map, "Shared");
 }
 
 static void single_values_are_one_of_their_words(void **state)
@@ -455,7 +464,7 @@ int main(void)
 		cmocka_unit_test(sync_does_not_contradict_itself),
 		cmocka_unit_test(sync_s_quantities_have_bounds),
 		cmocka_unit_test(what_is_no_sync_is_refused),
-		cmocka_unit_test(only_shared_mappings_are_there),
+		cmocka_unit_test(mappings_are_shared_private_or_staged),
 		cmocka_unit_test(single_values_are_one_of_their_words),
 		cmocka_unit_test(single_values_are_no_lists),
 		cmocka_unit_test(growth_is_a_list),

@@ -130,6 +130,9 @@ static void some_policies_need_the_daemon_s_path(void **state)
 	needs("sync", "relaxed+dirty=1M", false, false);
 	needs("lock", "on", false, false);
 	needs("data", "daemon", false, false);
+	needs("map", "shared", false, false);
+	needs("map", "private", true, true);
+	needs("map", "staged", true, true);
 }
 
 static void a_promise_goes_before_an_effect(void **state)
@@ -142,6 +145,12 @@ static void a_promise_goes_before_an_effect(void **state)
 	policy.append = true;
 	assert_string_equal(policy_needs_daemon(&policy, &must),
 		"append=on sees every write");
+	assert_true(must);
+	policy = policy_builtin;
+	policy.trim = true;
+	policy.map = policy_map_staged;
+	assert_string_equal(policy_needs_daemon(&policy, &must),
+		"map=staged sees every write");
 	assert_true(must);
 }
 

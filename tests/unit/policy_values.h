@@ -35,6 +35,7 @@ static inline struct policy random_policy(uint64_t *seed)
 		.dirty = random_next(seed) % 2 ? 0 :
 			random_between(seed, 4096, INT64_MAX),
 		.close = random_next(seed) % 2,
+		.map = (enum policy_map)(random_next(seed) % 3),
 		.data = (enum policy_data)(random_next(seed) % 3),
 		.lock = (enum policy_lock)(random_next(seed) % 3),
 		.chunk = random_next(seed) % 2 ? 0 :
