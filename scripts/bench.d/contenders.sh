@@ -8,6 +8,7 @@
 #	store		the store directory itself
 #	strict group relaxed	the daemon with that sync policy
 #	nofsync	relaxed, and the kernel answers fsync
+#	staged	files are staged, and fsync deferred for 5 s
 #	eatmydata	the store directory; the programs run under eatmydata(1)
 #
 # All of them show the same store, $STORE. A daemon is kept in the foreground
@@ -31,6 +32,7 @@ start_contender() {
 	strict|relaxed) options+=,sync=$who ;;
 	nofsync) options+=,sync=relaxed,nofsync ;;
 	group) options+=,sync=fsync=group:5ms ;;
+	staged) options+=,map=staged,sync=fsync=defer+every=5s ;;
 	esac
 	case $who in
 	bindfs)

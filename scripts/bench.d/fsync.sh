@@ -140,7 +140,7 @@ drop_slow_disk() {
 
 begin_fsync_row() {
 	local who
-	[[ $ROW != slow-* ]] || make_slow_disk || return 1
+	[[ $STORE != "$SLOW_STORE" ]] || make_slow_disk || return 1
 	[[ $PROGRAM != pgbench ]] || make_cluster || return 1
 	TURN_OPS=()
 	for who in "${CONTENDERS[@]}"; do
@@ -167,9 +167,12 @@ check_policy() {
 	strict) counter=fsync.honored ;;
 	group) counter=fsync.grouped ;;
 	relaxed) counter=fsync.deferred ;;
+	staged) counter=commit.count ;;
 	*) return 0 ;;
 	esac
 	root_of "$1"
+	[[ $1 != staged ]] ||
+		setfattr -n user.msyncfs.sync.now -v wait "$ROOT" || return 1
 	stats=$(getfattr --absolute-names --only-values \
 		-n user.msyncfs.stats "$ROOT") || return 1
 	count=$(sed -n "s/^$counter=//p" <<<"$stats")

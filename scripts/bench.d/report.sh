@@ -29,10 +29,9 @@ report_line() {
 # row_figures OURS THEIRS STORE BAR: the first three are columns (from 1; 0:
 # there is none) of the seconds of the rounds. Prints
 #	RATIO MIN MAX MET SPEED SPEED SPEED
-# with the speeds of these three: operations or MiB per second, seconds for a
-# row of kind tree. The bar "-" is always met.
+# with the speeds of these three, in the row's unit. The bar "-" is always met.
 row_figures() {
-	awk -v bar="$4" -v kind="$KIND" -v block="${IO_BLOCK:-0}" \
+	awk -v bar="$4" -v unit="$UNIT" -v block="${IO_BLOCK:-0}" \
 		-v ops="${IO_OPS:-0}" -v columns="$1 $2 $3" '
 	function sort(a, n,   i, j, t) {
 		for (i = 2; i <= n; i++)
@@ -45,8 +44,14 @@ row_figures() {
 		return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2
 	}
 	function speed(seconds) {
-		if (kind == "tree")
+		if (unit == "tree")
 			return sprintf("%.3fs", seconds)
+		if (unit == "time")
+			return sprintf("%.2fms", seconds * 1000)
+		if (unit == "bytes")
+			return sprintf("%.1fMiB", seconds / 1048576)
+		if (unit == "count")
+			return sprintf("%.2f", seconds)
 		if (block >= 1048576)
 			return sprintf("%.0fMiB/s",
 				ops * block / 1048576 / seconds)

@@ -4,9 +4,13 @@
 #
 # A row of kind io is a loop of single reads or writes, timed by bench_io; a
 # row of kind tree is a command over many small files; one of kind fsync is a
-# program that syncs all the time, see fsync.sh. describe_row sets
+# program that syncs all the time, see fsync.sh; those of kind staged are in
+# staged.sh. describe_row sets
 #
-#	KIND		io, tree or fsync
+#	KIND		io, tree, fsync or staged
+#	UNIT		what the figures are: rate (operations or MiB per
+#			second), tree (seconds), time (milliseconds), bytes
+#			or count
 #	CONTENDERS	who takes turns
 #	ROW_DATA	data path of msyncfs
 #	COMPARISONS	for each line of the report "OURS THEIRS BAR", two
@@ -32,7 +36,8 @@ IO_ROWS=(
 	read-tree
 	rm-tree
 )
-ROWS=("${IO_ROWS[@]}" "${FSYNC_ROWS[@]}" "${FSYNC_ROWS[@]/#/slow-}")
+ROWS=("${IO_ROWS[@]}" "${FSYNC_ROWS[@]}" "${FSYNC_ROWS[@]/#/slow-}"
+	"${STAGED_ROWS[@]}")
 
 TREE_DIRECTORIES=40
 TREE_FILES_EACH=100
@@ -41,7 +46,10 @@ TREE_FILE_BYTES=6144
 describe_row() {
 	ROW=$1
 	TURN=0
-	if is_fsync_row "$1"; then
+	UNIT=rate
+	if is_staged_row "$1"; then
+		describe_staged_row "$1"
+	elif is_fsync_row "$1"; then
 		describe_fsync_row "$1"
 	else
 		describe_io_row "$1"
@@ -74,7 +82,7 @@ describe_io_row() {
 	esac
 	case $1 in
 	untar|rm-tree|read-tree|git-clone)
-		KIND=tree ROW_DATA=$DATA
+		KIND=tree UNIT=tree ROW_DATA=$DATA
 		CONTENDERS=(msyncfs bindfs store) ;;
 	esac
 	COMPARISONS=("msyncfs ${CONTENDERS[1]} $bar")
@@ -83,6 +91,7 @@ describe_io_row() {
 begin_row() {
 	local who
 	[[ $KIND != fsync ]] || { begin_fsync_row; return; }
+	[[ $KIND != staged ]] || { begin_staged_row; return; }
 	case $ROW in
 	untar|rm-tree|read-tree) make_archive || return 1 ;;
 	git-clone) make_repository || return 1 ;;
@@ -125,6 +134,7 @@ end_row() {
 	case $KIND in
 	io) check_data_path || return 1 ;;
 	fsync) end_fsync_row || return 1 ;;
+	staged) end_staged_row; return ;;
 	esac
 	for who in "${CONTENDERS[@]}"; do
 		stop_contender "$who" || return 1
@@ -144,6 +154,7 @@ turn() {
 	root_of "$who"
 	((++TURN))
 	[[ $KIND != fsync ]] || { turn_fsync "$who"; return; }
+	[[ $KIND != staged ]] || { turn_staged "$who"; return; }
 	case $ROW in
 	untar) turn_untar ;;
 	rm-tree) turn_rm "$who" ;;

@@ -9,7 +9,8 @@
 filesystems=(ext4 xfs btrfs tmpfs)
 # The same on both data paths, or about files that take none but the daemon's.
 once=(cli.sh doctor.sh top.sh recover.sh staged.sh staged_data.sh
-	staged_errors.sh staged_map.sh powercut.sh kill.sh fault_staged.sh)
+	staged_errors.sh staged_map.sh powercut.sh machine_test.sh kill.sh
+	fault_staged.sh)
 paths=(kernel daemon)
 user_scripts=(contract.sh programs.sh)
 
@@ -44,7 +45,7 @@ matrix() {
 		done
 		# The programs take a minute: each path on others than ext4
 		# once here, all of them in the long campaign.
-		some_scripts xfs kernel - build programs.sh
+		some_scripts xfs kernel - build programs.sh powercut.sh
 		some_scripts btrfs daemon - build programs.sh
 		;;
 	esac
@@ -72,7 +73,8 @@ sanitizer_lines() {
 
 all_scripts() {
 	local script
-	for script in tests/mount/*.sh tests/fault/*.sh; do
+	for script in tests/mount/*.sh tests/fault/*.sh \
+		tests/powercut/machine_test.sh; do
 		[[ $2 == daemon && " ${once[*]} " == *" ${script##*/} "* ]] &&
 			continue
 		[[ -f $script ]] && echo "$script $*"
@@ -99,6 +101,9 @@ limit() {
 	local seconds=300
 	[[ $1 == */fault.sh ]] && seconds=600
 	[[ $2 == build ]] || seconds=900
+	[[ $1 == */powercut.sh && ${POWERCUT_IMAGES:-0} -gt 200 ]] &&
+		seconds=3600
+	[[ $1 == */kill.sh && ${KILLS:-0} -gt 25 ]] && seconds=3600
 	[[ $1 == */scale.sh && -n ${scale_files:-} ]] && seconds=7200
 	echo "$seconds"
 }

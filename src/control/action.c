@@ -304,9 +304,13 @@ static int punch(struct target *target, off_t length)
 	struct policy policy;
 	int r;
 
-	if (target->file && target->file->staged)
-		return staged_allocate(target->file->staged, mode,
-				       target->offset, length);
+	if (target->file && target->file->staged) {
+		/* Perhaps it is open for reading only. */
+		r = staged_set_descriptor(target->file->staged, target->fd);
+		return r < 0 ? r :
+			       staged_allocate(target->file->staged, mode,
+					       target->offset, length);
+	}
 	r = policies_in_force(target->request, &policy);
 	if (r < 0)
 		return r;

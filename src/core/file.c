@@ -448,6 +448,13 @@ int file_open(struct filesystem *fs, struct node *node, int flags,
 		return -ENOMEM;
 	lock_take(&node->lock, lock_rank_node);
 	r = open_locked(fs, node, &path, flags, writer, caller);
+	if (r == -ERESTART) {
+		lock_drop(&node->lock, lock_rank_node);
+		file_settle_map(fs, node);
+		lock_take(&node->lock, lock_rank_node);
+		r = open_locked(fs, node, &path, flags, writer, caller);
+		node->is_settled = false;
+	}
 	if (r == 0) {
 		keep = cache_is_good(fs, node);
 		count_open_locked(node, flags, handle, opened);

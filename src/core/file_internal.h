@@ -34,9 +34,15 @@ void file_follow_hold(struct file *file);
 
 /*
  * At the first open, with the node's lock and the policies in force: the file
- * has a stage, or has not. 0 or -errno.
+ * has a stage, or has not. 0; -ERESTART: it is not staged any more, and
+ * file_settle_map() must come first; -errno.
  */
 int file_stage_locked(struct file *file);
+/*
+ * Everything staged goes to the store, durably. If that fails, the file stays
+ * as it is for one open more.
+ */
+void file_settle_map(struct filesystem *fs, struct node *node);
 /* A writer has opened it. 0 or -errno. */
 int file_stage_writer(struct file *file);
 /* It is about to be cut to nothing; without any lock. 0 or -errno. */

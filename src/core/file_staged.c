@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/file_internal.h"
@@ -83,6 +84,10 @@ int file_stage_locked(struct file *file)
 		staged_put(staged);
 		staged = NULL;
 	}
+	/* What it is now it becomes when nothing is missing in the store. */
+	if (staged && !node->is_settled &&
+	    file_policy(file)->map != policy_map_staged)
+		return -ERESTART;
 	if (!staged && may_stage(file)) {
 		node_hold(node);
 		r = staged_new(file->fs->stage, file->fd,
@@ -100,6 +105,20 @@ int file_stage_locked(struct file *file)
 		file->staged = staged;
 	}
 	return r;
+}
+
+void file_settle_map(struct filesystem *fs, struct node *node)
+{
+	int r = stage_commit(fs->stage, commit_by_policy);
+
+	if (r == 0)
+		r = stage_checkpoint(fs->stage);
+	if (r < 0)
+		log_warning("a file's map= can't change yet: %s",
+			    strerror(-r));
+	lock_take(&node->lock, lock_rank_node);
+	node->is_settled = true;
+	lock_drop(&node->lock, lock_rank_node);
 }
 
 int file_stage_writer(struct file *file)

@@ -44,6 +44,8 @@ struct node {
 	struct file *file; /* of a regular file that is open, else NULL */
 	/* Changes that the store lacks, also of a closed file; counted. */
 	_Atomic(struct staged *) staged;
+	/* It was tried to settle what is staged for an open as something else. */
+	bool is_settled;
 	/* What it knew; read without the lock to see if there is any. */
 	struct staged_ctime ctime;
 	int path_fd; /* O_PATH, cached, else -1 */

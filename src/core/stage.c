@@ -373,7 +373,9 @@ bool staged_is_idle(struct staged *staged)
 
 	lock_take(&staged->lock, lock_rank_stage_file);
 	idle = !staged->is_changed && !staged->is_committing &&
-	       !staged->is_applied && !staged->is_removed && layer_is_empty(&staged->dirty);
+	       !staged->is_applied && !staged->is_removed &&
+	       staged->size == staged->below_size &&
+	       layer_is_empty(&staged->dirty);
 	lock_drop(&staged->lock, lock_rank_stage_file);
 	return idle;
 }

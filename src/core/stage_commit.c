@@ -352,7 +352,6 @@ static int write_journal(struct stage *stage, const struct commit *commit)
 		.changes = named,
 		.removals = removals,
 	};
-	uint64_t before = journal_room(stage->journal);
 	int64_t begin = clock_now();
 	int r;
 
@@ -365,12 +364,14 @@ static int write_journal(struct stage *stage, const struct commit *commit)
 		stage, removals, commit->removals);
 	if (transaction.change_count == 0 && transaction.removal_count == 0)
 		return 0;
-	r = journal_append(stage->journal, &transaction);
+	/* It may have failed before, and can be written again now. */
+	r = journal_reset(stage->journal);
+	if (r == 0)
+		r = journal_append(stage->journal, &transaction);
 	if (r == -EAGAIN) {
 		r = stage_checkpoint_locked(stage);
 		if (r == 0)
 			r = journal_append(stage->journal, &transaction);
-		before = journal_size(stage->journal);
 	}
 	stage->last_journal_time = clock_now() - begin;
 	if (r < 0) {
@@ -379,8 +380,7 @@ static int write_journal(struct stage *stage, const struct commit *commit)
 	}
 	stage->last_sequence = transaction.sequence;
 	counter_add(&counters->journal_flushes, 1);
-	counter_add(&counters->journal_bytes,
-		    before - journal_room(stage->journal));
+	counter_add(&counters->journal_bytes, transaction.length);
 	return 0;
 }
 

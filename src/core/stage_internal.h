@@ -102,7 +102,7 @@ struct stage {
 	struct staged_list committing; /* the commit's lock, and next ones */
 	bool is_written; /* what is committing is in the journal */
 	struct staged_list applied;
-	unsigned applied_count;
+	_Atomic unsigned applied_count;
 	uint64_t applied_sequence;
 	_Atomic(struct journal *) journal; /* made with the commit's lock */
 	struct removal_list removals_done; /* whose owners are to be told */

@@ -200,7 +200,7 @@ void stage_thaw_removals(struct stage *stage)
 	lock_drop(&stage->lock, lock_rank_stage);
 }
 
-/* Frozen ones stay where they are: with the commit's lock, nobody moves them. */
+/* With the commit's lock, frozen ones stay where they are. */
 static struct removal *next_frozen(struct stage *stage,
 				   struct removal *removal)
 {

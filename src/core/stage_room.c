@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a change may take, found out before it is made: memory, the store's
- * space for the data and for a journal that has to grow for it, the size that
- * the store's file may have, and holes. Where something is short a commit
- * frees it, and who wants to write waits for that. What is accepted here a
- * commit can carry out, as far as nobody else fills the store.
+ * What a change may take, found out before it is made: memory, descriptors,
+ * the store's space for the data and for a journal that has to grow for it,
+ * the size that the store's file may have, and holes. Where something is short
+ * a commit frees it, and who wants to write waits for that. What is accepted
+ * here a commit can carry out, as far as nobody else fills the store.
  *
  * Who waits for memory is first in the queue for it: others find as much less
  * of it. A commit takes what was let in before, so several may be needed.
@@ -25,7 +25,7 @@
 #define EARLY_NS INT64_C(100000000)
 /* Holes of one file that are worth a commit; and the most there may be. */
 #define HOLES_MANY 65536u
-#define HOLES_MAX (16 * HOLES_MANY)
+#define HOLES_MAX  (16 * HOLES_MANY)
 /* Sizes are allowed in steps of so many bytes. */
 #define SIZE_STEP (INT64_C(1) << 30)
 
@@ -43,8 +43,8 @@ static void commit_early(struct stage *stage)
 	uint64_t dirty = stage->dirty_pages * ARENA_PAGE;
 
 	if (has_room(stage, stage->settings.limit / 2) ||
-	    dirty < stage->settings.limit / 4 ||
-	    now - stage->limit_commit_at < EARLY_NS)
+		dirty < stage->settings.limit / 4 ||
+		now - stage->limit_commit_at < EARLY_NS)
 		return;
 	stage->limit_commit_at = now;
 	stage_want_commit(stage, commit_by_limit);
@@ -85,6 +85,25 @@ static int make_room(struct stage *stage, uint64_t bytes)
 	return r;
 }
 
+/* ---- descriptors -------------------------------------------------------- */
+
+/*
+ * A file that is changed keeps one until its checkpoint. From files_limit on
+ * that is hurried; who changes still more of them waits. It is not his error
+ * if it fails: there may be descriptors left.
+ */
+static void limit_files(struct staged *staged)
+{
+	struct stage *stage = staged->stage;
+	unsigned kept = stage->dirty_files + stage->applied_count;
+
+	if (staged->is_private || staged->is_changed ||
+		kept <= 2 * stage->settings.files_limit)
+		return;
+	if (stage_commit(stage, commit_by_limit) == 0)
+		(void)stage_checkpoint(stage);
+}
+
 /* ---- the store ---------------------------------------------------------- */
 
 /* What the journal would need of the store for all that is staged; pages. */
@@ -106,8 +125,8 @@ static bool is_full(struct stage *stage, uint64_t pages)
 	if (now - stage->room_known_at > ROOM_NS || wanted > stage->room) {
 		if (fstatvfs(stage->settings.store->root_fd, &st) < 0)
 			return false;
-		stage->room = st.f_bavail * (st.f_frsize / 512) /
-			      (ARENA_PAGE / 512);
+		stage->room =
+			st.f_bavail * (st.f_frsize / 512) / (ARENA_PAGE / 512);
 		stage->room_known_at = now;
 	}
 	return wanted > stage->room;
@@ -134,8 +153,8 @@ static int check_store(struct stage *stage, uint64_t pages, uint64_t added)
 	return is_full(stage, added + growth) ? -ENOSPC : 0;
 }
 
-int staged_make_room(struct staged *staged, size_t size, off_t offset,
-		     bool append)
+int staged_make_room(
+	struct staged *staged, size_t size, off_t offset, bool append)
 {
 	struct stage *stage = staged->stage;
 	uint64_t pages = size / ARENA_PAGE + 1;
@@ -144,6 +163,7 @@ int staged_make_room(struct staged *staged, size_t size, off_t offset,
 
 	if (size == 0)
 		return 0;
+	limit_files(staged);
 	r = make_room(stage, (pages + 1) * ARENA_PAGE);
 	if (r < 0 || staged->is_private)
 		return r;
@@ -161,7 +181,8 @@ static bool is_size_allowed(const struct staged *staged, off_t size)
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
-	    limit.rlim_cur != RLIM_INFINITY && (rlim_t)size > limit.rlim_cur)
+		limit.rlim_cur != RLIM_INFINITY &&
+		(rlim_t)size > limit.rlim_cur)
 		return false;
 	/* EINVAL: further than a file of this file system can reach. */
 	return lseek(staged->fd, size, SEEK_SET) >= 0;
@@ -199,8 +220,8 @@ int staged_limit_holes(struct staged *staged)
 
 	if (count_holes(staged) <= HOLES_MANY)
 		return 0;
-	r = staged->is_private ? 0 :
-				 stage_commit(staged->stage, commit_by_limit);
+	r = staged->is_private ? 0
+			       : stage_commit(staged->stage, commit_by_limit);
 	if (r < 0)
 		return r;
 	return count_holes(staged) > HOLES_MAX ? -ENOSPC : 0;

@@ -366,6 +366,7 @@ int journal_append(struct journal *journal,
 	head.generation = journal->generation;
 	head.sequence = journal->next;
 	transaction->sequence = head.sequence;
+	transaction->length = head.blocks * JOURNAL_PAGE;
 	r = write_transaction(journal, transaction, &head);
 	if (r == 0)
 		r = journal_make_durable(journal);

@@ -86,7 +86,8 @@ struct journal_removal {
 };
 
 struct journal_transaction {
-	uint64_t sequence; /* journal_append() sets it */
+	uint64_t sequence; /* journal_append() sets both */
+	uint64_t length; /* bytes that it takes in the journal */
 	int64_t time_ns; /* since the epoch, when it was taken */
 	const struct journal_change *changes;
 	size_t change_count;

@@ -6,7 +6,8 @@
  * A call is named by the function, the FUSE request that the daemon serves
  * with it (FAULT_MAIN: the main thread, at start and end) and its number
  * among those. Threads that serve no request but sync or load for later are
- * FAULT_BACKGROUND.
+ * FAULT_BACKGROUND; with all_threads everything counts that threads of the
+ * daemon's own do there, as for commits.
  */
 #ifndef MSYNCFS_TESTS_FAULT_CONTROL_H
 #define MSYNCFS_TESTS_FAULT_CONTROL_H
@@ -16,7 +17,8 @@
 
 /*
  * The functions that can be failed, with the errnos that fit them. Those that
- * do the same to a path and to a descriptor count as one.
+ * do the same to a path and to a descriptor count as one. With all_threads,
+ * fsync of a regular file is one of its own, and so is writing to the journal.
  */
 #define FAULT_FUNCTIONS(X)                          \
 	X(openat, EMFILE, EIO, ENOMEM)              \
@@ -29,10 +31,13 @@
 	X(read, EIO, ENOMEM, 0)                     \
 	X(pread, EIO, 0, 0)                         \
 	X(pwritev2, ENOSPC, EIO, EDQUOT)            \
+	X(write_journal, EIO, ENOSPC, 0)            \
 	X(truncate, EIO, ENOSPC, 0)                 \
 	X(fallocate, ENOSPC, EIO, 0)                \
+	X(flock, ENOLCK, EINTR, 0)                  \
 	X(copy_file_range, ENOSPC, EIO, 0)          \
 	X(fsync, EIO, ENOSPC, 0)                    \
+	X(fsync_file, EIO, ENOSPC, 0)               \
 	X(fdatasync, EIO, ENOSPC, 0)                \
 	X(syncfs, EIO, ENOSPC, 0)                   \
 	X(sync_file_range, EIO, ENOSPC, 0)          \
@@ -72,6 +77,7 @@
 	X(memfd_create, EMFILE, ENOMEM, 0)          \
 	X(pthread_create, EAGAIN, 0, 0)             \
 	X(malloc, ENOMEM, 0, 0)                     \
+	X(realloc, ENOMEM, 0, 0)                    \
 	X(calloc, ENOMEM, 0, 0)
 
 enum fault_function {
@@ -95,6 +101,7 @@ struct fault_control {
 	/* Set by the driver. Calls are counted only while counting is set. */
 	_Atomic int counting;
 	_Atomic int main_thread; /* count its calls, at opcode 0 */
+	_Atomic int all_threads;
 	_Atomic int armed;
 	int function;
 	int opcode;

@@ -10,10 +10,15 @@
  * again, and the daemon holds what it held before: descriptors, heap blocks,
  * mappings, backing files.
  *
- *	fault_driver steps
+ * What is staged is compared when the fault is over: then it is committed, and
+ * the store has what programs saw on the mount.
+ *
+ *	fault_driver steps [staged]
  *	fault_driver new CONTROL
  *	fault_driver main CONTROL FUNCTION NUMBER ERRNO [lasting]
  *	fault_driver calls CONTROL		of the main thread
+ *	fault_driver arm CONTROL FUNCTION OPCODE NUMBER ERRNO [lasting]
+ *	fault_driver all_calls CONTROL		with their opcodes
  *	fault_driver sweep CONTROL STORE MOUNT DAEMON STEP few|some|all
  */
 #include "driver.h"
@@ -28,6 +33,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,6 +50,8 @@
 static int store_root, mount_root;
 static const char *mount_path;
 static const struct step *step;
+/* Not only what syncs counts in the background. */
+static bool all_threads;
 
 static void become(uid_t uid, gid_t gid, bool with_group)
 {
@@ -97,6 +105,7 @@ static void arm(int function, int opcode, uint32_t number, bool lasting,
 	control->number = number;
 	control->lasting = lasting;
 	control->error = error;
+	control->all_threads = all_threads;
 	control->armed = error != 0;
 	control->counting = 1;
 }
@@ -128,17 +137,23 @@ static bool is_kept_in_memory(void)
 	       control->function == fault_setxattr;
 }
 
-static void check_mount_shows_store(struct place *place, const char *store)
+/* NULL, with errno, when it can't be read. */
+static char *mount_text(struct place *place)
 {
 	int fd = open(place->mount_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char *mount;
+	char *text = fd < 0 ? NULL : tree_text(fd);
+	int error = errno;
 
-	if (fd < 0) {
-		complain("afterwards the directory can't be opened: %s",
-			 strerror(errno));
-		return;
-	}
-	mount = tree_text(fd);
+	if (fd >= 0)
+		close(fd);
+	errno = error;
+	return text;
+}
+
+static void check_mount_shows_store(struct place *place, const char *store)
+{
+	char *mount = mount_text(place);
+
 	if (!mount)
 		complain("afterwards the mount can't be read: %s",
 			 strerror(errno));
@@ -147,7 +162,58 @@ static void check_mount_shows_store(struct place *place, const char *store)
 		complain("the mount shows\n%sand the store has\n%s", mount,
 			 store);
 	free(mount);
-	close(fd);
+}
+
+/*
+ * Nothing is left for the background, nor held for it: changing a file's map
+ * has the store synced and the journal emptied. SETTLE is such a file.
+ */
+#define SETTLE "settle"
+static void settle_stage(void)
+{
+	int fd = openat(mount_root, SETTLE, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || pwrite(fd, "x", 1, 0) != 1 ||
+	    fsetxattr(fd, "user.msyncfs.map", "staged", 6, 0) < 0)
+		complain("afterwards the stage can't be emptied: %s",
+			 strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool is_shown_wrongly(const struct outcome *outcome)
+{
+	return (step->flags & step_mapped) && outcome->result < 0;
+}
+
+static int commit_all(void)
+{
+	return setxattr(mount_path, "user.msyncfs.sync.now", "wait", 4, 0);
+}
+
+/* With no fault left, the store gets what programs saw. */
+static void check_commits(struct place *place, const struct outcome *outcome)
+{
+	char *mount = mount_text(place);
+	char *store;
+
+	if (!mount)
+		complain("before the commit the mount can't be read: %s",
+			 strerror(errno));
+	if (commit_all() < 0 &&
+	    (!is_shown_wrongly(outcome) || commit_all() < 0))
+		complain("afterwards nothing can be committed: %s",
+			 strerror(errno));
+	store = tree_text(place->store);
+	if (!store)
+		give_up("reading the store");
+	if (mount && strcmp(mount, store) != 0 && !is_shown_wrongly(outcome) &&
+	    !(is_kept_in_memory() && tree_same_but_policies(mount, store)))
+		complain("the mount showed\n%sand this was committed\n%s",
+			 mount, store);
+	free(mount);
+	free(store);
+	settle_stage();
 }
 
 static void remove_place(struct place *place, const char *name)
@@ -164,7 +230,10 @@ static void remove_place(struct place *place, const char *name)
 	close(place->store);
 }
 
-/* A step with what was armed; before: the tree without the act. */
+/*
+ * A step with what was armed; before: the tree without the act, as programs
+ * see it if it is staged.
+ */
 static struct outcome try(char **before)
 {
 	struct place place = { .mount = -1 };
@@ -181,7 +250,9 @@ static struct outcome try(char **before)
 	wait_until_idle();
 	wrote_less = false;
 	free(*before);
-	*before = tree_text(place.store);
+	*before = step->flags & step_staged ? mount_text(&place) :
+					      tree_text(place.store);
+	wait_until_idle();
 	control->counting = 1;
 	outcome.result = act(&place, name);
 	if (place.mount >= 0)
@@ -189,10 +260,13 @@ static struct outcome try(char **before)
 	wait_until_idle();
 	disarm();
 	expect_daemon();
+	if (step->flags & step_staged)
+		check_commits(&place, &outcome);
 	outcome.store = tree_text(place.store);
 	if (!outcome.store || !*before)
 		give_up("reading the store");
-	if (outcome.result == 0 || !(step->flags & step_partial))
+	if (outcome.result == 0 || !(step->flags & step_partial) ||
+	    ((step->flags & step_staged) && !is_shown_wrongly(&outcome)))
 		check_mount_shows_store(&place, outcome.store);
 	remove_place(&place, name);
 	wait_until_idle();
@@ -244,6 +318,11 @@ static void make_private(void)
 	fd = openat(store_root, "private/file",
 		    O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
+		give_up("a file in the store");
+	close(fd);
+	fd = openat(store_root, SETTLE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 ||
+	    fsetxattr(fd, "user.msyncfs.sync", "manual", 6, 0) < 0)
 		give_up("a file in the store");
 	close(fd);
 	/* Kept, so that the daemon always knows these two. */
@@ -327,16 +406,20 @@ static bool try_once(const struct fault *fault)
 
 /*
  * What a thread does for a request depends on what it did before: it has the
- * right credentials already or not. So calls that change them may be missing,
- * the first ones of a new thread for good. And where things happen by time,
+ * right credentials and a buffer already or not. So calls that get these may
+ * be missing, the first ones of a new thread for good. How full the store is,
+ * is known for a while. And where things happen by time or in the background,
  * a file's descriptor is closed by whoever lets go of it last.
  */
 static bool may_be_elsewhere(const struct fault *fault)
 {
 	return fault->function == fault_capset ||
 	       fault->function == fault_setgroups ||
+	       ((fault->function == fault_fstatvfs ||
+		 fault->function == fault_mmap_memory) &&
+		(step->flags & step_staged)) ||
 	       (fault->function == fault_close &&
-		(step->flags & step_by_time));
+		(step->flags & (step_by_time | step_advice)));
 }
 
 static void try_fault(const struct fault *fault)
@@ -417,11 +500,26 @@ static void learn(uint32_t count[fault_functions][FAULT_OPCODES])
 	base_blocks = heap_blocks(churn, 0);
 }
 
+/*
+ * Where a file that was committed can't be synced, the mount commits nothing
+ * more: that is for fault_staged.sh. And what the background does by chance
+ * is no part of the step.
+ */
+static bool is_left_out(int function, int opcode)
+{
+	if (!(step->flags & step_staged))
+		return false;
+	return function == fault_fsync_file ||
+	       (opcode == FAULT_BACKGROUND &&
+		!(step->flags & step_background));
+}
+
 static void sweep_calls(uint32_t count[fault_functions][FAULT_OPCODES])
 {
 	for (int f = 0; f < fault_functions; f++) {
 		for (int op = 0; op < FAULT_OPCODES; op++) {
-			if (count[f][op] > 0 && !is_libfuse_s(f, op))
+			if (count[f][op] > 0 && !is_libfuse_s(f, op) &&
+			    !is_left_out(f, op))
 				try_function(f, op, count[f][op]);
 		}
 	}
@@ -471,6 +569,7 @@ static int sweep_command(char **argv, const char *wanted)
 	mount_path = argv[2];
 	step = step_of(argv[4]);
 	step_name = step->name;
+	all_threads = step->flags & step_staged;
 	if (strcmp(wanted, "all") == 0)
 		depth = depth_all;
 	else if (strcmp(wanted, "some") == 0)
@@ -488,21 +587,47 @@ static int sweep_command(char **argv, const char *wanted)
 	return complaints > 0;
 }
 
-static int main_command(int argc, char **argv)
+/* Everybody's calls count from now on. */
+static int arm_command(const char *path, const char *function_named,
+		       int opcode, const char *number, const char *error_named,
+		       bool lasting)
 {
 	int function = 0;
 	int error = 1;
 
-	map_control(argv[0], 0);
+	map_control(path, 0);
 	while (function < fault_functions &&
-	       strcmp(function_name(function), argv[1]) != 0)
+	       strcmp(function_name(function), function_named) != 0)
 		function++;
-	while (error < 134 && strcmp(errno_name(error), argv[3]) != 0)
+	while (error < 134 && strcmp(errno_name(error), error_named) != 0)
 		error++;
 	if (function == fault_functions || error == 134)
 		return 2;
-	arm(function, FAULT_MAIN, (uint32_t)atoi(argv[2]), argc > 4, error);
+	arm(function, opcode, (uint32_t)atoi(number), lasting, error);
 	control->main_thread = 1;
+	return 0;
+}
+
+static int main_command(int argc, char **argv)
+{
+	return arm_command(argv[0], argv[1], FAULT_MAIN, argv[2], argv[3],
+			   argc > 4);
+}
+
+static int all_calls_command(char **argv)
+{
+	map_control(argv[0], 0);
+	for (int f = 0; f < fault_functions; f++) {
+		for (int op = 0; op < FAULT_OPCODES; op++) {
+			uint32_t count = control->seen[f][op];
+
+			if (count > 0 && !is_libfuse_s(f, op))
+				printf("%s %d %u %s\n", function_name(f), op,
+				       count,
+				       errno_name(function_errno(f, 0)));
+		}
+	}
+	printf("fired %u\n", control->fired);
 	return 0;
 }
 
@@ -520,21 +645,36 @@ static int calls_command(char **argv)
 	return 0;
 }
 
+static int steps_command(bool staged)
+{
+	const struct step *this;
+
+	for (unsigned i = 0; (this = step_number(i)) != NULL; i++) {
+		if (staged == !!(this->flags & step_staged))
+			puts(this->name);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *command = argc > 1 ? argv[1] : "";
 
-	if (strcmp(command, "steps") == 0) {
-		for (unsigned i = 0; step_number(i); i++)
-			puts(step_number(i)->name);
-		return 0;
-	}
+	if (strcmp(command, "steps") == 0)
+		return steps_command(argc > 2);
 	if (argc == 3 && strcmp(command, "new") == 0) {
 		map_control(argv[2], O_CREAT | O_TRUNC);
 		return 0;
 	}
 	if (argc >= 6 && strcmp(command, "main") == 0)
 		return main_command(argc - 2, argv + 2);
+	if (argc >= 7 && strcmp(command, "arm") == 0) {
+		all_threads = true;
+		return arm_command(argv[2], argv[3], atoi(argv[4]), argv[5],
+				   argv[6], argc > 7);
+	}
+	if (argc == 3 && strcmp(command, "all_calls") == 0)
+		return all_calls_command(argv + 2);
 	if (argc == 3 && strcmp(command, "calls") == 0)
 		return calls_command(argv + 2);
 	if (argc == 8 && strcmp(command, "sweep") == 0)

@@ -32,6 +32,18 @@ enum step_flags {
 	step_durable = 256, /* it is about syncing, perhaps in the background */
 	step_status = 512, /* it tells what can be found out */
 	step_counts_dirty = 1024, /* opens the file for that alone */
+	/*
+	 * Of staged or private files: each ends as it was or as meant, unless
+	 * step_goes_on.
+	 */
+	step_staged = 2048,
+	step_background = 4096, /* always asks for what is done there */
+	/*
+	 * It writes through a mapping: of pages that couldn't be written back
+	 * the kernel goes on showing what the file never got, and of the
+	 * error it tells syncfs(2) as well.
+	 */
+	step_mapped = 8192,
 };
 
 struct step {
@@ -60,6 +72,8 @@ extern bool wrote_less;
 char *tree_text(int directory);
 /* Do two such texts differ in attributes user.msyncfs. only, if at all? */
 bool tree_same_but_policies(const char *one, const char *other);
+/* Is each line of text in one or in the other? */
+bool tree_of_either(const char *text, const char *one, const char *other);
 /* Removes all that is in it. 0 or -errno of the first failure. */
 int tree_clear(int directory);
 

@@ -169,6 +169,39 @@ static const struct fallback {
 	{ fault_listxattr, op_fsyncdir, false, 0 },
 	{ fault_malloc, op_fsyncdir, false, 0 },
 	{ fault_open_by_handle_at, op_fsyncdir, false, 0 },
+	/* In the journal, and carried out by the next commit. */
+	{ fault_pwritev2, op_any, false, step_staged },
+	{ fault_truncate, op_any, false, step_staged },
+	{ fault_utimens, op_any, false, step_staged },
+	{ fault_openat, op_background, false, step_staged },
+	{ fault_statx, op_background, false, step_staged },
+	{ fault_name_to_handle_at, op_background, false, step_staged },
+	{ fault_unlinkat, op_background, false, step_staged },
+	/* A name that can't wait for a commit: the commit comes first. */
+	{ fault_calloc, op_unlink, false, step_staged },
+	/* Whether it can be the same inode again: taken as not. */
+	{ fault_listxattr, op_create, false, step_staged },
+	{ fault_calloc, op_create, true, step_staged },
+	/* Where the store's file has holes: taken as nowhere. */
+	{ fault_lseek, op_any, false, step_staged },
+	/* Where the file is, for who can't open by handle. */
+	{ fault_readlinkat, op_any, false, step_staged },
+	/* Whether there is a way not to wait for a commit: taken as not. */
+	{ fault_fstat, op_link, false, step_staged },
+	{ fault_fstat, op_setattr, false, step_staged },
+	/* Capabilities that a commit could keep: taken as none. */
+	{ fault_getxattr, op_any, false, step_staged },
+	/* To free the journal's room is tried twice. */
+	{ fault_write_journal, op_background, true, step_policy },
+	{ fault_fdatasync, op_background, true, step_policy },
+	/* A name that the kernel has seen is looked up again. */
+	{ fault_openat, op_lookup, true, step_staged },
+	{ fault_fstat, op_lookup, true, step_staged },
+	{ fault_statx, op_lookup, true, step_staged },
+	{ fault_name_to_handle_at, op_lookup, true, step_staged },
+	{ fault_malloc, op_lookup, true, step_staged },
+	/* The mount, for what programs have mapped: done the next time. */
+	{ fault_open, op_background, false, step_by_time },
 	/* A line less, or "-". */
 	{ fault_fstat, op_getxattr, false, step_status },
 	{ fault_cachestat, op_getxattr, false, step_status },
@@ -220,8 +253,9 @@ static bool may_go_unnoticed(const struct step *step,
 		    (known->flags == 0 || (step->flags & known->flags)))
 			return true;
 	}
-	/* The kernel tries once more. */
-	if (fault->error == ESTALE && !fault->lasting)
+	/* The kernel tries once more; a commit takes it for removed. */
+	if (fault->error == ESTALE &&
+	    (!fault->lasting || (step->flags & step_staged)))
 		return true;
 	/* The kernel asks for what the client has not. */
 	if (fault->opcode == op_getxattr && !(step->flags & step_attributes))
@@ -257,12 +291,42 @@ static bool may_have_changed(const struct step *step,
 	return fault->opcode == op_setattr && fault->function == fault_fstat;
 }
 
-static bool right_errno(const struct fault *fault, int error)
+static bool right_errno(const struct step *step, const struct fault *fault,
+			int error)
 {
 	if (error == fault->error)
 		return true;
+	/* No memory for what is staged is no room for it. */
+	if ((step->flags & step_staged) && fault->error == ENOMEM &&
+	    error == ENOSPC)
+		return true;
+	/* The store still has a file that is removed: see entry_make_way(). */
+	if ((step->flags & step_staged) && fault->opcode == op_create &&
+	    (error == EIO || (error == EEXIST && fault->error == ESTALE)))
+		return true;
+	/* By it the size is found that a file may have. */
+	if ((step->flags & step_staged) && fault->function == fault_lseek &&
+	    error == EFBIG)
+		return true;
 	/* Pages that can't be written back: the kernel knows two causes. */
 	return fault->opcode == op_write && error == EIO;
+}
+
+/* If it failed, each file. */
+static bool is_old_or_new(const struct step *step, const struct fault *fault)
+{
+	if (!(step->flags & step_staged) || (step->flags & step_goes_on))
+		return false;
+	/* Times were set, but what they are now can't be told. */
+	return fault->opcode != op_setattr || fault->function != fault_fstat;
+}
+
+/* What can't be opened by its handle is gone, and so are names in it. */
+static bool is_taken_for_gone(const struct step *step,
+			      const struct fault *fault)
+{
+	return (step->flags & step_staged) && fault->error == ESTALE &&
+	       fault->opcode == op_background;
 }
 
 void judge(const struct step *step, const struct fault *fault,
@@ -271,7 +335,8 @@ void judge(const struct step *step, const struct fault *fault,
 {
 	const char *store = seen->store;
 	bool unchanged = strcmp(store, before) == 0;
-	bool as_normal = strcmp(store, normal->store) == 0;
+	bool as_normal = strcmp(store, normal->store) == 0 ||
+			 is_taken_for_gone(step, fault);
 
 	if (seen->result == 0) {
 		bool in_memory = is_kept_in_memory(step, fault);
@@ -286,8 +351,14 @@ void judge(const struct step *step, const struct fault *fault,
 				 store, normal->store);
 		return;
 	}
-	if (!right_errno(fault, -seen->result))
+	if (!right_errno(step, fault, -seen->result))
 		complain("the client got %s", errno_name(-seen->result));
+	if (is_old_or_new(step, fault) &&
+	    !tree_of_either(store, before, normal->store))
+		complain("the client got %s, and a file is neither old nor "
+			 "new:\n%sIt was\n%sand was to be\n%s",
+			 errno_name(-seen->result), store, before,
+			 normal->store);
 	if (!unchanged && !may_have_changed(step, fault, as_normal))
 		complain("the client got %s, but the store has\n%sinstead "
 			 "of\n%s",

@@ -12,14 +12,18 @@
  *
  * Threads that never read /dev/fuse sync and load in the background. Of
  * theirs, only what they do to files counts, not their memory: some of them
- * are libraries'. Such a thread is busy from its first call that counts until
- * it waits or ends.
+ * are libraries'. With all_threads, all that the daemon's own do counts. Such
+ * a thread is busy from its first call that counts until it waits or ends.
+ *
+ * A thread that waits is not needed now, or it serves a request that waits
+ * for another thread's work: its next call tells.
  */
 #include "preload.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,8 +42,11 @@
 
 struct fault_control *control;
 _Thread_local bool resolving;
+_Thread_local bool exempt;
 _Thread_local bool starting;
 static _Thread_local bool serving;
+static _Thread_local bool waited; /* while serving */
+static _Thread_local bool own; /* the daemon's, not a library's */
 static _Thread_local uint32_t opcode;
 static _Thread_local bool serves; /* has read /dev/fuse */
 static _Thread_local bool busy; /* in the background */
@@ -59,6 +66,33 @@ void *resolve(const char *name)
 	return found;
 }
 
+/* Where the program itself is, without its libraries. */
+static uintptr_t program_begin, program_end;
+
+static int note_program(struct dl_phdr_info *info, size_t size, void *context)
+{
+	(void)size;
+	(void)context;
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+		uintptr_t begin = info->dlpi_addr + part->p_vaddr;
+
+		if (part->p_type != PT_LOAD)
+			continue;
+		if (program_begin == 0 || begin < program_begin)
+			program_begin = begin;
+		if (begin + part->p_memsz > program_end)
+			program_end = begin + part->p_memsz;
+	}
+	return 1; /* it comes first */
+}
+
+bool is_of_program(const void *code)
+{
+	return (uintptr_t)code >= program_begin &&
+	       (uintptr_t)code < program_end;
+}
+
 /* ---- counting and failing ---------------------------------------------- */
 
 static void done_in_background(void *thread)
@@ -75,6 +109,7 @@ __attribute__((constructor)) static void attach(void)
 	long fd;
 	long at;
 
+	dl_iterate_phdr(note_program, NULL);
 	if (!path || pthread_key_create(&ending, done_in_background) != 0)
 		return;
 	fd = syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
@@ -106,18 +141,31 @@ static bool is_done_in_background(enum fault_function function)
 	}
 }
 
+static bool counts_in_background(enum fault_function function)
+{
+	/* What it is closed for has been done before. */
+	if (control->all_threads && own)
+		return function != fault_close;
+	return is_done_in_background(function);
+}
+
 /* The request the thread serves, FAULT_MAIN, FAULT_BACKGROUND, or -1. */
 static int served_by(enum fault_function function)
 {
-	if (!control || !control->counting)
+	if (!control || !control->counting || exempt)
 		return -1;
+	if (waited) {
+		waited = false;
+		serving = true;
+		control->busy++;
+	}
 	if (serving && (opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET))
 		return -1;
 	if (serving)
 		return opcode < FAULT_OPCODES ? (int)opcode : FAULT_MAIN;
 	if (getpid() == (pid_t)syscall(SYS_gettid))
 		return control->main_thread ? FAULT_MAIN : -1;
-	if (serves || !is_done_in_background(function))
+	if (serves || !counts_in_background(function))
 		return -1;
 	if (!busy) {
 		pthread_setspecific(ending, control);
@@ -150,7 +198,7 @@ bool fails(enum fault_function function)
 	return true;
 }
 
-/* ---- requests ---------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------ */
 
 static bool is_fuse_device(int fd)
 {
@@ -173,31 +221,73 @@ static void done_serving(void)
 	serving = false;
 }
 
-/* A thread that is not needed now waits so. */
+static void begins_to_wait(void)
+{
+	waited |= serving;
+	done_serving();
+	done_in_background(NULL);
+}
+
 HOOK int hook_pthread_cond_wait(pthread_cond_t *condition,
 				pthread_mutex_t *mutex)
 {
-	done_serving();
-	done_in_background(NULL);
+	begins_to_wait();
 	return REAL(pthread_cond_wait)(condition, mutex);
 }
 EXPORT(pthread_cond_wait, pthread_cond_wait)
+
+HOOK int hook_pthread_cond_timedwait(pthread_cond_t *condition,
+				     pthread_mutex_t *mutex,
+				     const struct timespec *until)
+{
+	begins_to_wait();
+	return REAL(pthread_cond_timedwait)(condition, mutex, until);
+}
+EXPORT(pthread_cond_timedwait, pthread_cond_timedwait)
+
+/* ---- threads ----------------------------------------------------------- */
+
+#define THREADS_MAX 4096
+
+struct thread_start {
+	void *(*start)(void *);
+	void *argument;
+};
+static struct thread_start starts[THREADS_MAX];
+static _Atomic unsigned start_count;
+
+static void *start_own(void *argument)
+{
+	struct thread_start *this = argument;
+
+	own = true;
+	return this->start(this->argument);
+}
 
 /* Tells the error by its result. */
 HOOK int hook_pthread_create(pthread_t *thread,
 			     const pthread_attr_t *attributes,
 			     void *(*start)(void *), void *argument)
 {
+	unsigned number;
 	int error;
 
 	if (fails(fault_pthread_create))
 		return errno;
+	if (is_of_program((void *)start)) {
+		number = atomic_fetch_add(&start_count, 1) % THREADS_MAX;
+		starts[number] = (struct thread_start){ start, argument };
+		start = start_own;
+		argument = &starts[number];
+	}
 	starting = true;
 	error = REAL(pthread_create)(thread, attributes, start, argument);
 	starting = false;
 	return error;
 }
 EXPORT(pthread_create, pthread_create)
+
+/* ---- requests ---------------------------------------------------------- */
 
 HOOK ssize_t hook_read(int fd, void *buffer, size_t size)
 {
@@ -206,6 +296,7 @@ HOOK ssize_t hook_read(int fd, void *buffer, size_t size)
 	if (!control || !is_fuse_device(fd))
 		return PASS(read, fd, buffer, size);
 	done_serving();
+	waited = false;
 	serves = true;
 	n = REAL(read)(fd, buffer, size);
 	if (n >= 8) {

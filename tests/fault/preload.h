@@ -15,6 +15,8 @@
 extern struct fault_control *control;
 /* dlsym(3) is at work in this thread. */
 extern _Thread_local bool resolving;
+/* This thread is in a library that ends the program if a call fails. */
+extern _Thread_local bool exempt;
 /* This thread starts another, which has blocks of its own as long as it is. */
 extern _Thread_local bool starting;
 
@@ -23,6 +25,9 @@ void *resolve(const char *name);
 
 /* Counts the call. True, with errno set, when it is to fail. */
 bool fails(enum fault_function function);
+
+/* Is this address in the program itself, not in a library? */
+bool is_of_program(const void *code);
 
 /* A pointer to the function that a hook stands for. */
 #define REAL(name)                                                       \

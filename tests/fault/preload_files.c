@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -117,6 +119,25 @@ HOOK DIR *hook_opendir(const char *path)
 }
 EXPORT(opendir, opendir)
 
+HOOK DIR *hook_fdopendir(int fd)
+{
+	return fails(fault_open) ? NULL : REAL(fdopendir)(fd);
+}
+EXPORT(fdopendir, fdopendir)
+
+/* NULL with errno as it was is the end. */
+HOOK struct dirent *hook_readdir(DIR *directory)
+{
+	return fails(fault_getdents64) ? NULL : REAL(readdir)(directory);
+}
+EXPORT_WIDE(readdir)
+
+HOOK int hook_flock(int fd, int operation)
+{
+	return PASS(flock, fd, operation);
+}
+EXPORT(flock, flock)
+
 /* Of its commands only those that the kernel may refuse. */
 HOOK int hook_fcntl(int fd, int command, ...)
 {
@@ -148,6 +169,12 @@ HOOK int hook_stat(const char *path, struct stat *st)
 }
 EXPORT_WIDE(stat)
 
+HOOK int hook_fstatat(int at, const char *path, struct stat *st, int flags)
+{
+	return PASS_AS(fstat, fstatat, at, path, st, flags);
+}
+EXPORT_WIDE(fstatat)
+
 HOOK int hook_statx(int at, const char *path, int flags, unsigned mask,
 		    struct statx *stx)
 {
@@ -178,6 +205,12 @@ HOOK int hook_fchmod(int fd, mode_t mode)
 	return PASS_AS(chmod, fchmod, fd, mode);
 }
 EXPORT(fchmod, fchmod)
+
+HOOK int hook_fchmodat(int at, const char *path, mode_t mode, int flags)
+{
+	return PASS_AS(chmod, fchmodat, at, path, mode, flags);
+}
+EXPORT(fchmodat, fchmodat)
 
 HOOK int hook_fchownat(int at, const char *path, uid_t uid, gid_t gid,
 		       int flags)
@@ -283,6 +316,12 @@ HOOK int hook_unlinkat(int at, const char *path, int flags)
 }
 EXPORT(unlinkat, unlinkat)
 
+HOOK int hook_renameat(int from, const char *path, int to, const char *name)
+{
+	return PASS_AS(renameat2, renameat, from, path, to, name);
+}
+EXPORT(renameat, renameat)
+
 HOOK int hook_renameat2(int from, const char *path, int to, const char *name,
 			unsigned flags)
 {
@@ -311,18 +350,56 @@ HOOK ssize_t hook_pread(int fd, void *buffer, size_t size, off_t offset)
 }
 EXPORT_WIDE(pread)
 
+HOOK ssize_t hook_preadv(int fd, const struct iovec *parts, int count,
+			 off_t offset)
+{
+	return PASS_AS(pread, preadv, fd, parts, count, offset);
+}
+EXPORT_WIDE(preadv)
+
+static bool is_journal(int fd)
+{
+	static const char end[] = "/.msyncfs/journal";
+	char link[64];
+	char path[4096];
+	long n;
+
+	if (!control || !control->all_threads)
+		return false;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = syscall(SYS_readlink, link, path, sizeof(path));
+	return n >= (long)sizeof(end) &&
+	       memcmp(path + n - (sizeof(end) - 1), end, sizeof(end) - 1) == 0;
+}
+
+static bool write_fails(int fd)
+{
+	return fails(is_journal(fd) ? fault_write_journal : fault_pwritev2);
+}
+
 HOOK ssize_t hook_pwrite(int fd, const void *buffer, size_t size,
 			 off_t offset)
 {
-	return PASS_AS(pwritev2, pwrite, fd, buffer, size, offset);
+	if (write_fails(fd))
+		return -1;
+	return REAL(pwrite)(fd, buffer, size, offset);
 }
 EXPORT_WIDE(pwrite)
+
+HOOK ssize_t hook_pwritev(int fd, const struct iovec *parts, int count,
+			  off_t offset)
+{
+	if (write_fails(fd))
+		return -1;
+	return REAL(pwritev)(fd, parts, count, offset);
+}
+EXPORT_WIDE(pwritev)
 
 /* Not resolve()'s way of naming: the 64 stands in the middle. */
 HOOK ssize_t hook_pwritev64v2(int fd, const struct iovec *parts, int count,
 			      off_t offset, int flags)
 {
-	if (fails(fault_pwritev2))
+	if (write_fails(fd))
 		return -1;
 	return REAL(pwritev64v2)(fd, parts, count, offset, flags);
 }
@@ -347,6 +424,21 @@ HOOK int hook_fallocate(int fd, int mode, off_t offset, off_t length)
 }
 EXPORT_WIDE(fallocate)
 
+/* Tells the error by its result. */
+HOOK int hook_posix_fallocate(int fd, off_t offset, off_t length)
+{
+	int before = errno;
+	int error = 0;
+
+	if (fails(fault_fallocate)) {
+		error = errno;
+		errno = before;
+		return error;
+	}
+	return REAL(posix_fallocate)(fd, offset, length);
+}
+EXPORT_WIDE(posix_fallocate)
+
 HOOK ssize_t hook_copy_file_range(int in, off_t *in_offset, int out,
 				  off_t *out_offset, size_t size,
 				  unsigned flags)
@@ -362,8 +454,17 @@ HOOK off_t hook_lseek(int fd, off_t offset, int whence)
 }
 EXPORT_WIDE(lseek)
 
+static bool is_file(int fd)
+{
+	struct stat st;
+
+	return syscall(SYS_fstat, fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 HOOK int hook_fsync(int fd)
 {
+	if (control && control->all_threads && is_file(fd))
+		return PASS_AS(fsync_file, fsync, fd);
 	return PASS(fsync, fd);
 }
 EXPORT(fsync, fsync)

@@ -32,7 +32,10 @@ static bool is_early(const void *block)
 	       (const char *)block < early + sizeof(early);
 }
 
-/* What the daemon retires it has freed in batches: here ends one. */
+/*
+ * What the daemon retires it has freed in batches: here ends one. The first
+ * call starts a thread, and aborts where it can't.
+ */
 struct rcu_head;
 
 HOOK void hook_urcu_memb_call_rcu(struct rcu_head *head,
@@ -40,7 +43,9 @@ HOOK void hook_urcu_memb_call_rcu(struct rcu_head *head,
 {
 	if (control)
 		control->grace_periods++;
+	exempt = true;
 	REAL(urcu_memb_call_rcu)(head, function);
+	exempt = false;
 }
 EXPORT(urcu_memb_call_rcu, urcu_memb_call_rcu)
 
@@ -177,7 +182,13 @@ HOOK void *hook_calloc(size_t count, size_t size)
 }
 EXPORT(calloc, calloc)
 
-HOOK void *hook_realloc(void *block, size_t size)
+HOOK void *hook_realloc(void *block, size_t size);
+
+/*
+ * The C library's own calls are left out: a stream in memory doesn't outlive
+ * that its buffer can't be made smaller.
+ */
+static void *resized(void *block, size_t size, const void *caller)
 {
 	if (is_early(block)) {
 		void *copy = hook_malloc(size);
@@ -189,9 +200,28 @@ HOOK void *hook_realloc(void *block, size_t size)
 	}
 	if (!block)
 		return hook_malloc(size);
+	if (is_of_program(caller) && fails(fault_realloc))
+		return NULL;
 	return REAL(realloc)(block, size);
 }
+
+HOOK void *hook_realloc(void *block, size_t size)
+{
+	return resized(block, size, __builtin_return_address(0));
+}
 EXPORT(realloc, realloc)
+
+HOOK void *hook_reallocarray(void *block, size_t count, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return resized(block, bytes, __builtin_return_address(0));
+}
+EXPORT(reallocarray, reallocarray)
 
 HOOK void hook_free(void *block)
 {

@@ -11,6 +11,8 @@ static const struct step *const lists[] = {
 	data_steps,
 	control_steps,
 	durability_steps,
+	staged_steps,
+	private_steps,
 };
 
 const struct step *step_number(unsigned number)

@@ -17,6 +17,8 @@ extern const struct step attribute_steps[];
 extern const struct step data_steps[];
 extern const struct step control_steps[];
 extern const struct step durability_steps[];
+extern const struct step staged_steps[];
+extern const struct step private_steps[];
 
 #define SIZE 10000
 #define MANY 200

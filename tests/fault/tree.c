@@ -41,23 +41,35 @@ static int write_contents(FILE *out, int directory, const char *name)
 	return n < 0 ? -1 : 0;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Sorted: their order depends on which came first. */
 static int write_attributes(FILE *out, int directory, const char *name)
 {
 	char path[512];
 	char names[4096];
 	char value[4096];
+	char *list[64];
+	unsigned count = 0;
 	ssize_t size;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", directory, name);
 	size = llistxattr(path, names, sizeof(names));
 	if (size < 0)
 		return errno == EOPNOTSUPP ? 0 : -1;
-	for (char *at = names; at < names + size; at += strlen(at) + 1) {
-		ssize_t n = lgetxattr(path, at, value, sizeof(value));
+	for (char *at = names; at < names + size && count < 64;
+	     at += strlen(at) + 1)
+		list[count++] = at;
+	qsort(list, count, sizeof(char *), by_name);
+	for (unsigned i = 0; i < count; i++) {
+		ssize_t n = lgetxattr(path, list[i], value, sizeof(value));
 
 		if (n < 0)
 			return -1;
-		fprintf(out, " %s=%016llx", at,
+		fprintf(out, " %s=%016llx", list[i],
 			(unsigned long long)hash(0, value, (size_t)n));
 	}
 	return 0;
@@ -94,11 +106,6 @@ static int write_entry(FILE *out, int directory, const char *name)
 		return -1;
 	fputc('\n', out);
 	return 0;
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* The names in it, sorted. The number, or -1. */
@@ -175,6 +182,31 @@ bool tree_same_but_policies(const char *one, const char *other)
 		if (*one == '\0')
 			return true;
 	}
+}
+
+static bool has_line(const char *text, const char *line, size_t length)
+{
+	while (*text) {
+		size_t this = strcspn(text, "\n") + 1;
+
+		if (this == length && memcmp(text, line, length) == 0)
+			return true;
+		text += this;
+	}
+	return false;
+}
+
+bool tree_of_either(const char *text, const char *one, const char *other)
+{
+	while (*text) {
+		size_t length = strcspn(text, "\n") + 1;
+
+		if (!has_line(one, text, length) &&
+		    !has_line(other, text, length))
+			return false;
+		text += length;
+	}
+	return true;
 }
 
 int tree_clear(int directory)

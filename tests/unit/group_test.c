@@ -472,6 +472,89 @@ static void threads_share_flushes(void **state)
 		close(writing.fds[i]);
 }
 
+/* ---- a function of all -------------------------------------------------- */
+
+struct common {
+	_Atomic unsigned calls;
+	_Atomic int result;
+	sem_t gate; /* each call waits there */
+};
+
+static int flush_common(void *context)
+{
+	struct common *common = context;
+
+	common->calls++;
+	while (sem_wait(&common->gate) < 0)
+		;
+	return common->result;
+}
+
+static void begin_of(struct common *common)
+{
+	*common = (struct common){ 0 };
+	sem_init(&common->gate, 0, 0);
+	start(WORKERS);
+	group = group_new_of(scheduler, flush_common, common);
+	assert_non_null(group);
+}
+
+static void one_function_flushes_for_all(void **state)
+{
+	enum { count = 30 };
+	struct visitor visitors[count];
+	struct common common;
+
+	(void)state;
+	begin_of(&common);
+	/* No descriptor of theirs is looked at. */
+	join(&visitors[0], -1, HOUR);
+	await(common.calls == 1);
+	for (unsigned i = 1; i < count; i++)
+		join(&visitors[i], -1, HOUR);
+	take_a_moment();
+	/* Not twice at one time, and nobody is answered before. */
+	assert_int_equal(common.calls, 1);
+	assert_int_equal(visitors[0].calls, 0);
+	sem_post(&common.gate);
+	all_are_called_back_once(visitors, 1, 0);
+	/* The first may come again, and is waited for, but not for ever. */
+	join(&visitors[0], -1, MILLISECOND);
+	await(common.calls == 2);
+	assert_int_equal(visitors[1].calls, 0);
+	sem_post(&common.gate);
+	all_are_called_back_once(visitors, count, 0);
+	assert_int_equal(counts().flushes, 2);
+	assert_int_equal(counts().waiters, count + 1);
+	finish();
+}
+
+static void its_error_is_everybody_s(void **state)
+{
+	enum { count = 5 };
+	struct visitor visitors[count];
+	struct common common;
+
+	(void)state;
+	begin_of(&common);
+	join(&visitors[0], -1, 0);
+	await(common.calls == 1);
+	for (unsigned i = 1; i < count; i++)
+		join(&visitors[i], -1, MILLISECOND);
+	common.result = -EIO;
+	sem_post(&common.gate);
+	all_are_called_back_once(visitors, 1, -EIO);
+	common.result = -ENOSPC;
+	sem_post(&common.gate);
+	all_are_called_back_once(visitors + 1, count - 1, -ENOSPC);
+	/* And then it is over. */
+	common.result = 0;
+	sem_post(&common.gate);
+	join(&visitors[0], -1, 0);
+	all_are_called_back_once(visitors, 1, 0);
+	finish();
+}
+
 #define FAR_TOO_MANY 100000
 
 /* In a child: RLIMIT_AS is the process's. */
@@ -530,6 +613,8 @@ int main(void)
 		sentence(an_error_reaches_each_waiter_of_its_file_and_no_other),
 		sentence(an_error_of_earlier_is_told_to_who_comes_next),
 		sentence(threads_share_flushes),
+		sentence(one_function_flushes_for_all),
+		sentence(its_error_is_everybody_s),
 	};
 
 	return cmocka_run_group_tests_name("group", tests, NULL, NULL);
