@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE 4096u
+#define PAGE  4096u
 #define PIECE (256u << 10)
 
 static const char *other;
@@ -73,8 +73,8 @@ static void write_all(int fd, char *piece, size_t bytes)
 }
 
 /* The longest of the writes while one commit is under way. */
-static int64_t longest_write(int fd, const char *piece, size_t pages,
-			     uint64_t *state)
+static int64_t longest_write(
+	int fd, const char *piece, size_t pages, uint64_t *state)
 {
 	int64_t longest = 0;
 	pthread_t thread;
@@ -88,7 +88,7 @@ static int64_t longest_write(int fd, const char *piece, size_t pages,
 		*state = *state * UINT64_C(6364136223846793005) + 1;
 		begin = now_ns();
 		if (pwrite(fd, piece, PAGE,
-			   (off_t)((*state >> 33) % pages * PAGE)) != PAGE)
+			    (off_t)((*state >> 33) % pages * PAGE)) != PAGE)
 			die("write");
 		took = now_ns() - begin;
 		longest = took > longest ? took : longest;

@@ -37,26 +37,24 @@ struct node {
 	struct node *next_retired;
 	_Atomic uint64_t lookups;
 	uint64_t ino; /* as shown at the mount */
-	/* Grows when the inode is made anew for programs. */
-	_Atomic uint32_t generation;
 
 	struct lock lock; /* protects the next block */
 	struct file *file; /* of a regular file that is open, else NULL */
 	/* Changes that the store lacks, also of a closed file; counted. */
 	_Atomic(struct staged *) staged;
-	/* It was tried to settle what is staged for an open as something else. */
-	bool is_settled;
 	/* What it knew; read without the lock to see if there is any. */
 	struct staged_ctime ctime;
 	int path_fd; /* O_PATH, cached, else -1 */
 	unsigned path_users;
 	bool path_pinned; /* can't be found again: kept until forgotten */
+	/* What is staged was to be settled for an open as something else. */
+	bool is_settled;
+	bool policies_known; /* of a directory */
 	uint64_t stamp; /* contents at the last close; 0: not known */
 	/* Closed ones whose last sync is still to come. */
 	_Atomic unsigned files_closed;
 	/* Of a sync after the last close: errno or 0. */
 	_Atomic int pending_error;
-	bool policies_known; /* of a directory */
 	unsigned policies_version; /* grows when they are changed */
 	struct policy *policies; /* its own, NULL: none are set */
 	struct node *parent; /* where to find it again without handles, */
@@ -71,6 +69,8 @@ struct node {
 	_Atomic bool written_unseen;
 	/* Coarse seconds (clock_coarse) until which attributes are cached. */
 	_Atomic uint32_t attributes_until;
+	/* Grows when the inode is made anew for programs. */
+	_Atomic uint32_t generation;
 	mode_t type; /* S_IFMT bits */
 	int32_t id_type;
 	uint8_t id_mount;

@@ -239,8 +239,7 @@ static bool is_kept_in_memory(const struct step *step,
 	       fault->function == fault_setxattr && fault->error == ENOSPC;
 }
 
-static bool may_go_unnoticed(const struct step *step,
-			     const struct fault *fault)
+bool may_go_unnoticed(const struct step *step, const struct fault *fault)
 {
 	for (unsigned i = 0; i < sizeof(fallbacks) / sizeof(fallbacks[0]);
 	     i++) {

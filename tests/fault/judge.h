@@ -33,6 +33,9 @@ const char *opcode_name(int opcode);
 /* Faults that would only test libfuse. */
 bool is_libfuse_s(int function, int opcode);
 
+/* Is there another way, or nothing lost? */
+bool may_go_unnoticed(const struct step *step, const struct fault *fault);
+
 /*
  * Complains if step ended otherwise than it may. normal: without a fault;
  * before: the store's tree without the step.

@@ -133,27 +133,29 @@ private_changes_can_be_discarded() {
 	client_end 1
 }
 
+# Fifty of them, all open at one time.
 private_files_are_never_in_the_store() {
 	local i
 	store_had old $MIB $A
+	client_new
 	for i in {1..50}; do
-		wrote 0 "file.$i" $B
-		expect 0 'ok 0' fsync 0
-		expect 0 'ok 0' close 0
+		expect 0 'ok *' open "$i" "$MNT/file.$i" rw,create
+		expect 0 'ok 65536' write "$i" 0 65536 $B
+		expect 0 'ok 0' fsync "$i"
 	done
-	wrote 0 old $B trunc
-	unmount_store_of 0
+	expect 0 'ok *' open 0 "$MNT/old" rw,trunc
+	expect 0 'ok 65536' write 0 0 65536 $B
+	for i in {1..50}; do
+		has "$MNT/file.$i" 65536 $B
+	done
+	is $((51 * 65536)) stats stage.used
+	client_end 0
+	unmount_store
 	for i in {1..50}; do
 		has "$STORE/file.$i" 0 0
 	done
 	has "$STORE/old" $MIB $A
 	[[ ! -e $STORE/.msyncfs ]]
-}
-
-# While a client still has a file open it can't be: the client goes first.
-unmount_store_of() {
-	client_end "$1"
-	unmount_store
 }
 
 # --- policies ----------------------------------------------------------------

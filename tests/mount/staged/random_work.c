@@ -35,10 +35,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define PAGE 4096
-#define WINDOW (1 << 20)
+#define PAGE       4096
+#define WINDOW     (1 << 20)
 #define LENGTH_MAX 70000
-#define HISTORY 24
+#define HISTORY    24
 
 enum kind { kind_staged, kind_undone, kind_private };
 
@@ -70,7 +70,7 @@ static void fail(const char *format, ...)
 	va_end(list);
 	printf("\nwhat was done last:\n");
 	for (unsigned long i = step < HISTORY ? 0 : step - HISTORY + 1;
-	     i <= step; i++)
+		i <= step; i++)
 		printf("  %lu %s\n", i, history[i % HISTORY]);
 	exit(1);
 }
@@ -109,9 +109,12 @@ static size_t any_offset(void)
 	size_t offset = any(WINDOW);
 
 	switch (any(4)) {
-	case 0: return offset / PAGE * PAGE;
-	case 1: return offset / PAGE * PAGE + PAGE - 1;
-	default: return offset;
+	case 0:
+		return offset / PAGE * PAGE;
+	case 1:
+		return offset / PAGE * PAGE + PAGE - 1;
+	default:
+		return offset;
 	}
 }
 
@@ -182,7 +185,8 @@ static int sized_fd(void)
 		fail_errno("stat");
 	if ((uint64_t)status.st_size != now.size)
 		fail("the size is %lld, expected %llu",
-		     (long long)status.st_size, (unsigned long long)now.size);
+			(long long)status.st_size,
+			(unsigned long long)now.size);
 	return fd;
 }
 
@@ -192,7 +196,7 @@ static unsigned char *map_range(size_t start, size_t end, int access)
 	unsigned char *map;
 
 	map = mmap(NULL, end - start, access, MAP_SHARED, fd,
-		   (off_t)(base + start));
+		(off_t)(base + start));
 	if (map == MAP_FAILED)
 		fail_errno("mmap");
 	return map;
@@ -206,10 +210,10 @@ static void do_write(void)
 	size_t length = any_length(offset);
 
 	note("write %zu+%zu, size %llu", offset, length,
-	     (unsigned long long)now.size);
+		(unsigned long long)now.size);
 	fill(length);
 	if (pwrite(any_fd(), buffer, length, (off_t)(base + offset)) !=
-	    (ssize_t)length)
+		(ssize_t)length)
 		fail_errno("pwrite");
 	memcpy(now.bytes + offset, buffer, length);
 	model_grow(offset + length);
@@ -238,7 +242,7 @@ static void do_truncate(void)
 	if (any(8) == 0)
 		size = base ? any(base) : 0;
 	note("truncate to %llu from %llu", (unsigned long long)size,
-	     (unsigned long long)now.size);
+		(unsigned long long)now.size);
 	if (ftruncate(any_fd(), (off_t)size) < 0)
 		fail_errno("ftruncate");
 	if (size < now.size)
@@ -260,13 +264,13 @@ static void do_allocate(void)
 		const char *name;
 		int mode;
 	} modes[] = {
-		{ "allocate", 0 },
-		{ "allocate keeping the size", FALLOC_FL_KEEP_SIZE },
-		{ "punch", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE },
-		{ "zero", FALLOC_FL_ZERO_RANGE },
-		{ "zero keeping the size",
-		  FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE },
-		{ "punch", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE },
+		{"allocate", 0},
+		{"allocate keeping the size", FALLOC_FL_KEEP_SIZE},
+		{"punch", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE},
+		{"zero", FALLOC_FL_ZERO_RANGE},
+		{"zero keeping the size",
+			FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE},
+		{"punch", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE},
 	};
 	size_t which = any(sizeof(modes) / sizeof(modes[0]));
 	int mode = modes[which].mode;
@@ -274,9 +278,9 @@ static void do_allocate(void)
 	size_t length = any_length(offset);
 
 	note("%s %zu+%zu, size %llu", modes[which].name, offset, length,
-	     (unsigned long long)now.size);
-	if (fallocate(any_fd(), mode, (off_t)(base + offset),
-		      (off_t)length) < 0) {
+		(unsigned long long)now.size);
+	if (fallocate(any_fd(), mode, (off_t)(base + offset), (off_t)length) <
+		0) {
 		if (errno != EOPNOTSUPP)
 			fail_errno("fallocate");
 		return;
@@ -297,7 +301,7 @@ static void do_copy(void)
 	int fd;
 
 	if (from + length > inside() ||
-	    (from < to ? from + length > to : to + length > from))
+		(from < to ? from + length > to : to + length > from))
 		return;
 	note("copy %zu+%zu to %zu", from, length, to);
 	fd = sized_fd();
@@ -306,7 +310,7 @@ static void do_copy(void)
 
 		if (n <= 0)
 			fail("copy_file_range: %s, %zu left",
-			     n ? strerror(errno) : "nothing", left);
+				n ? strerror(errno) : "nothing", left);
 		left -= (size_t)n;
 	}
 	memmove(now.bytes + to, now.bytes + from, length);
@@ -325,12 +329,12 @@ static void do_map_write(void)
 	if (offset + length > inside())
 		length = inside() - offset;
 	note("map and write %zu+%zu, size %llu", offset, length,
-	     (unsigned long long)now.size);
+		(unsigned long long)now.size);
 	map = map_range(start, offset + length, PROT_READ | PROT_WRITE);
 	fill(length);
 	memcpy(map + (offset - start), buffer, length);
 	if (kind != kind_undone && any(2) &&
-	    msync(map, offset - start + length, MS_SYNC) < 0)
+		msync(map, offset - start + length, MS_SYNC) < 0)
 		fail_errno("msync");
 	munmap(map, offset - start + length);
 	memcpy(now.bytes + offset, buffer, length);
@@ -339,7 +343,7 @@ static void do_map_write(void)
 /* ---- looks ------------------------------------------------------------- */
 
 static void compare(const char *what, const unsigned char *seen, size_t offset,
-		    size_t length)
+	size_t length)
 {
 	const unsigned char *wanted = now.bytes + offset;
 
@@ -348,8 +352,8 @@ static void compare(const char *what, const unsigned char *seen, size_t offset,
 	for (size_t i = 0; i < length; i++) {
 		if (seen[i] != wanted[i])
 			fail("%s %zu+%zu: %#x at %zu, expected %#x; size %llu",
-			     what, offset, length, seen[i], offset + i,
-			     wanted[i], (unsigned long long)now.size);
+				what, offset, length, seen[i], offset + i,
+				wanted[i], (unsigned long long)now.size);
 	}
 }
 
@@ -365,7 +369,7 @@ static void check_read(int fd, const char *what, size_t offset, size_t length)
 		fail_errno(what);
 	if ((size_t)n != there)
 		fail("%s %zu+%zu: %zd bytes, expected %zu", what, offset,
-		     length, n, there);
+			length, n, there);
 	compare(what, buffer, offset, there);
 }
 
@@ -425,8 +429,8 @@ static void do_read_below(void)
 	for (ssize_t i = 0; i < n; i++) {
 		if (buffer[i])
 			fail("byte %llu is %#x, it was never written",
-			     (unsigned long long)(offset + (uint64_t)i),
-			     buffer[i]);
+				(unsigned long long)(offset + (uint64_t)i),
+				buffer[i]);
 	}
 }
 
@@ -439,10 +443,10 @@ static void do_stat(void)
 	if (fstat(any_fd(), &by_fd) < 0 || stat(path, &by_path) < 0)
 		fail_errno("stat");
 	if ((uint64_t)by_fd.st_size != now.size ||
-	    (uint64_t)by_path.st_size != now.size)
+		(uint64_t)by_path.st_size != now.size)
 		fail("the size is %lld and %lld, expected %llu",
-		     (long long)by_fd.st_size, (long long)by_path.st_size,
-		     (unsigned long long)now.size);
+			(long long)by_fd.st_size, (long long)by_path.st_size,
+			(unsigned long long)now.size);
 }
 
 /* What is said to be a hole reads as zeros. */
@@ -463,7 +467,7 @@ static void do_seek(void)
 	for (size_t i = offset; i < end; i++) {
 		if (now.bytes[i])
 			fail("SEEK_DATA from %zu says %lld, but %zu is data",
-			     offset, (long long)found, i);
+				offset, (long long)found, i);
 	}
 	found = lseek(fds[0], (off_t)(base + offset), SEEK_HOLE);
 	if (found < 0)
@@ -494,7 +498,7 @@ static void wait_until_closed(void)
 
 	for (int tries = 0; tries < 1000; tries++) {
 		n = getxattr(path, "user.msyncfs.status", status,
-			     sizeof(status) - 1);
+			sizeof(status) - 1);
 		if (n < 0)
 			fail_errno("status");
 		status[n] = '\0';
@@ -509,7 +513,7 @@ static void do_reopen(void)
 {
 	note("close and open");
 	if (close(fds[0]) < 0 || close(fds[1]) < 0 || close(append_fd) < 0 ||
-	    close(direct_fd) < 0)
+		close(direct_fd) < 0)
 		fail_errno("close");
 	if (kind == kind_private) {
 		wait_until_closed();
@@ -532,7 +536,7 @@ static void do_discard(void)
 	if (kind == kind_staged)
 		return;
 	note("discard.now, size %llu of %llu", (unsigned long long)kept.size,
-	     (unsigned long long)now.size);
+		(unsigned long long)now.size);
 	if (fsetxattr(fds[0], "user.msyncfs.discard.now", "all", 3, 0) < 0)
 		fail_errno("discard.now");
 	now = kept;
@@ -542,12 +546,23 @@ static const struct {
 	unsigned weight;
 	void (*run)(void);
 } operations[] = {
-	{ 16, do_write }, { 4, do_append }, { 5, do_truncate },
-	{ 1, do_open_truncated }, { 8, do_allocate }, { 3, do_copy },
-	{ 5, do_map_write }, { 8, do_read }, { 12, do_cold_read },
-	{ 4, do_map_read }, { 2, do_read_below }, { 4, do_stat },
-	{ 6, do_seek }, { 2, do_fsync }, { 2, do_reopen },
-	{ 3, do_sync_now }, { 1, do_discard },
+	{16, do_write},
+	{4, do_append},
+	{5, do_truncate},
+	{1, do_open_truncated},
+	{8, do_allocate},
+	{3, do_copy},
+	{5, do_map_write},
+	{8, do_read},
+	{12, do_cold_read},
+	{4, do_map_read},
+	{2, do_read_below},
+	{4, do_stat},
+	{6, do_seek},
+	{2, do_fsync},
+	{2, do_reopen},
+	{3, do_sync_now},
+	{1, do_discard},
 };
 
 static void do_something(void)
@@ -557,8 +572,8 @@ static void do_something(void)
 	uint64_t chosen;
 
 	if (!all) {
-		for (size_t k = 0; k < sizeof(operations) /
-					       sizeof(operations[0]); k++)
+		for (size_t k = 0;
+			k < sizeof(operations) / sizeof(operations[0]); k++)
 			all += operations[k].weight;
 	}
 	chosen = any(all);
@@ -592,7 +607,7 @@ static void write_model(const char *to)
 	size_t length = end->size > base ? (size_t)(end->size - base) : 0;
 
 	if (fd < 0 || write(fd, end->bytes, length) != (ssize_t)length ||
-	    close(fd) < 0)
+		close(fd) < 0)
 		fail_errno(to);
 	printf("%llu\n", (unsigned long long)end->size);
 }

@@ -24,7 +24,7 @@ staged_case() {
 	[[ ,$1 == *,map=* ]] || MOUNT_OPTIONS=map=staged,$1
 	t "$2" "${@:3}"
 	# One that failed may leave a daemon, which still has the store.
-	wait_until "$harness_wait" no_daemon ||
+	wait_until "${harness_wait:-20}" no_daemon ||
 		echo "# a daemon still runs after $2"
 	as_user find "$STORE" -mindepth 1 -delete
 }
