@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -228,6 +229,8 @@ static int run(struct daemon *daemon, char *error)
 	}
 	node_thread_enter();
 	session_block_signals();
+	/* What RLIMIT_FSIZE forbids is an error and no death. */
+	signal(SIGXFSZ, SIG_IGN);
 	credentials_init();
 	if (inode_init() < 0)
 		log_warning("/proc can't be read: %s", strerror(errno));

@@ -311,6 +311,10 @@ int file_make_again(struct filesystem *fs, struct node *directory,
 		    struct node **node, struct file_opened *opened);
 /* It is about to get another name. 0 or -errno. */
 int file_linking(struct filesystem *fs, struct node *node);
+/* Its owner, mode or extended attributes were changed. */
+void file_attributes_changed(struct node *node);
+/* What is staged goes to the store, durably. 0 or -errno. */
+int file_settle(struct filesystem *fs, struct node *node);
 /* Its mtime was set by name. */
 void file_mtime_set(struct node *node, int fd);
 /* Drops what is uncommitted; programs see it at once. 0 or -errno. */

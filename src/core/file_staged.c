@@ -109,10 +109,8 @@ int file_stage_locked(struct file *file)
 
 void file_settle_map(struct filesystem *fs, struct node *node)
 {
-	int r = stage_commit(fs->stage, commit_by_policy);
+	int r = file_settle(fs, node);
 
-	if (r == 0)
-		r = stage_checkpoint(fs->stage);
 	if (r < 0)
 		log_warning("a file's map= can't change yet: %s",
 			    strerror(-r));
@@ -308,6 +306,26 @@ off_t file_seek(struct file *file, off_t offset, int whence)
 		return staged_seek(file->staged, file->fd, offset, whence);
 	found = lseek(file->fd, offset, whence);
 	return found < 0 ? -errno : found;
+}
+
+void file_attributes_changed(struct node *node)
+{
+	struct staged *staged = file_staged_of(node);
+
+	if (!staged)
+		return;
+	staged_attributes_changed(staged);
+	staged_put(staged);
+}
+
+int file_settle(struct filesystem *fs, struct node *node)
+{
+	int r;
+
+	if (!node->staged)
+		return 0;
+	r = stage_commit(fs->stage, commit_by_policy);
+	return r < 0 ? r : stage_checkpoint(fs->stage);
 }
 
 void file_mtime_set(struct node *node, int fd)

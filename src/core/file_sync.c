@@ -124,12 +124,22 @@ static void forget_dirty(struct file *file)
 }
 
 /* What is private is never synced. */
-static int sync_staged(struct file *file, enum commit_cause cause)
+static int sync_staged(struct file *file, bool data_only,
+		       enum commit_cause cause)
 {
+	int r;
+
 	if (staged_is_private(file->staged))
 		return 0;
 	staged_rewritten(file->staged);
-	return stage_commit(file->fs->stage, cause);
+	r = stage_commit(file->fs->stage, cause);
+	if (r < 0 || data_only || !staged_take_attributes(file->staged))
+		return r;
+	if (fsync(file->fd) == 0)
+		return 0;
+	r = -errno;
+	staged_attributes_changed(file->staged);
+	return r;
 }
 
 /* 0 or -errno; the error is noted. cause: of a commit, if it is staged. */
@@ -141,7 +151,7 @@ static int sync_file(struct file *file, bool data_only,
 
 	forget_dirty(file);
 	if (file->staged) {
-		r = sync_staged(file, cause);
+		r = sync_staged(file, data_only, cause);
 		if (r < 0)
 			note_error(file, -r);
 		note_time(file, begin);

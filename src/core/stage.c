@@ -362,6 +362,16 @@ bool staged_is_private(const struct staged *staged)
 	return staged->is_private;
 }
 
+void staged_attributes_changed(struct staged *staged)
+{
+	staged->has_attributes = true;
+}
+
+bool staged_take_attributes(struct staged *staged)
+{
+	return atomic_exchange(&staged->has_attributes, false);
+}
+
 bool staged_is_unlinked(const struct staged *staged)
 {
 	return staged->is_unlinked;

@@ -130,6 +130,13 @@ void staged_set_ctime(struct staged *staged, const struct staged_ctime *ctime);
  */
 int staged_touch_access(struct staged *staged, int fd);
 /*
+ * Attributes go to the store at once, and no commit has them: an fsync(2) of
+ * a file whose attributes were changed must sync that file too. True once
+ * after each staged_attributes_changed().
+ */
+void staged_attributes_changed(struct staged *staged);
+bool staged_take_attributes(struct staged *staged);
+/*
  * A program's write is about to clear its capabilities: a commit that is
  * being carried out does not restore them.
  */

@@ -40,6 +40,7 @@ struct staged {
 	int64_t written; /* when, as a ctime; 0: not since the last apply */
 	struct staged_ctime ctime;
 	unsigned is_applying; /* the store's ctime is on its way */
+	_Atomic bool has_attributes; /* changed since its last fsync */
 	unsigned cleared; /* times that a program cleared capabilities */
 	bool is_committing;
 	bool is_applied; /* and not checkpointed; on the applied list */
@@ -48,7 +49,7 @@ struct staged {
 	bool was_unlinked; /* when it was frozen */
 	bool is_unjournaled; /* applied like that, and not checkpointed */
 	bool is_removed; /* by a name that waits for the next commit */
-	bool is_ordered; /* an fsync of what is dirty was deferred */
+	_Atomic bool is_ordered; /* an fsync of what is dirty was deferred */
 	bool was_ordered; /* the same of what is committing */
 	int64_t rewriting_since; /* clock_coarse() */
 	unsigned version; /* of what is below: grows with each apply */

@@ -153,6 +153,23 @@ static int check_store(struct stage *stage, uint64_t pages, uint64_t added)
 	return is_full(stage, added + growth) ? -ENOSPC : 0;
 }
 
+/* Every page of it has been changed already: no other is needed. */
+static bool is_covered(struct staged *staged, size_t size, off_t offset)
+{
+	uint64_t page = (uint64_t)offset / ARENA_PAGE;
+	uint64_t end = ((uint64_t)offset + size - 1) / ARENA_PAGE;
+	bool covered = true;
+
+	lock_take(&staged->lock, lock_rank_stage_file);
+	for (; covered && page <= end; page++) {
+		uint32_t slot = layer_find(&staged->dirty, page);
+
+		covered = slot != LAYER_BELOW && slot != LAYER_ZERO;
+	}
+	lock_drop(&staged->lock, lock_rank_stage_file);
+	return covered;
+}
+
 int staged_make_room(
 	struct staged *staged, size_t size, off_t offset, bool append)
 {
@@ -165,6 +182,8 @@ int staged_make_room(
 		return 0;
 	limit_files(staged);
 	r = make_room(stage, (pages + 1) * ARENA_PAGE);
+	if (r == -ENOSPC && !append && is_covered(staged, size, offset))
+		r = 0;
 	if (r < 0 || staged->is_private)
 		return r;
 	lock_take(&staged->lock, lock_rank_stage_file);

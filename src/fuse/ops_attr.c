@@ -279,6 +279,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr,
 	(void)fi;
 	if (r == 0)
 		r = set_attributes(fs, node, &path, attr, what);
+	file_attributes_changed(node);
 	reply_attributes(req, node, &path, r);
 }
 

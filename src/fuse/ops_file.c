@@ -527,6 +527,10 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t number, unsigned command,
 		memcpy(&value, in,
 		       in_size < sizeof(value) ? in_size : sizeof(value));
 	r = credentials_restore();
+	/* An immutable file takes nothing that is still to be committed. */
+	if (r == 0 && (command == FS_IOC_SETFLAGS ||
+		       command == FS_IOC_FSSETXATTR))
+		r = file_settle(fs, node);
 	if (fd < 0)
 		r = fd;
 	else if (r == 0 && ioctl(fd, command, &value) < 0)

@@ -402,6 +402,9 @@ static int order_rename(struct filesystem *fs, int source_fd,
 	r = doomed_find(fs, source_fd, name, &source);
 	if (r == 0 && source.node)
 		staged = file_staged_of(source.node);
+	/* It is complete, whoever has it open: it takes another's place. */
+	if (staged)
+		staged_rewritten(staged);
 	if (staged && staged_is_uncommitted(staged))
 		r = stage_commit(fs->stage, commit_by_order);
 	if (staged)

@@ -189,6 +189,7 @@ static int change(struct filesystem *fs, struct node *node, const char *name,
 		r = inode_removexattr(&path.at, name);
 	if (r == 0 && strcmp(name, CAPABILITY_NAME) == 0)
 		file_capabilities_set(node);
+	file_attributes_changed(node);
 	return r;
 }
 

@@ -97,8 +97,18 @@ at_most() {
 
 # value FILE NAME: the attribute as it is.
 value() {
-	as_user getfattr --absolute-names --only-values -n "$prefix$2" \
-		"$1" 2>&1
+	local said status try
+	# getfattr(1) asks for the size first: a status may be longer by then.
+	for try in 1 2 3; do
+		status=0
+		((try == 1)) || sleep 0.01
+		said=$(as_user getfattr --absolute-names --only-values \
+			-n "$prefix$2" "$1" 2>&1 && echo .) || status=$?
+		[[ $said == *'Numerical result out of range'* ]] || break
+	done
+	[[ $status -ne 0 ]] || said=${said%.}
+	printf %s "$said"
+	return "$status"
 }
 
 # status FILE KEY: what stands behind KEY=; nothing if there is no such line.
