@@ -315,8 +315,8 @@ int file_linking(struct filesystem *fs, struct node *node);
 void file_attributes_changed(struct node *node);
 /* What is staged goes to the store, durably. 0 or -errno. */
 int file_settle(struct filesystem *fs, struct node *node);
-/* Its mtime was set by name. */
-void file_mtime_set(struct node *node, int fd);
+/* Its mtime was set by name. 0 or -errno. */
+int file_mtime_set(struct node *node, int fd);
 /* Drops what is uncommitted; programs see it at once. 0 or -errno. */
 int file_discard(struct filesystem *fs, struct node *node);
 /* The node's staged object with a reference, or NULL. */

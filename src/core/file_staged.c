@@ -328,16 +328,20 @@ int file_settle(struct filesystem *fs, struct node *node)
 	return r < 0 ? r : stage_checkpoint(fs->stage);
 }
 
-void file_mtime_set(struct node *node, int fd)
+int file_mtime_set(struct node *node, int fd)
 {
 	struct staged *staged = file_staged_of(node);
 	struct stat st;
+	int r = 0;
 
 	if (!staged)
-		return;
-	if (fstat(fd, &st) == 0)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		r = -errno;
+	else
 		staged_set_mtime(staged, &st.st_mtim);
 	staged_put(staged);
+	return r;
 }
 
 int file_discard(struct filesystem *fs, struct node *node)

@@ -246,6 +246,8 @@ int stage_remove(struct staged *staged, void *directory,
 bool stage_is_removed(struct stage *stage, const void *directory,
 		      const char *name);
 bool stage_has_removals(const struct stage *stage);
+/* The names are gone from the store too, committed and carried out. */
+int stage_settle_removals(struct stage *stage);
 /* Its file, with a reference, while it can still be made again; else NULL. */
 struct staged *stage_removed_file(struct stage *stage, const void *directory,
 				  const char *name);

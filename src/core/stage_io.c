@@ -357,7 +357,7 @@ static bool has_fills_locked(struct staged *staged, off_t begin, off_t end,
 	return has;
 }
 
-/* Puts data (NULL: zeros) there. Bytes done: fewer when no room is left. */
+/* Bytes done: fewer when no room is left. */
 static size_t put_locked(struct staged *staged, const char *data, size_t size,
 			 off_t offset, const struct fills *fills)
 {
@@ -375,10 +375,7 @@ static size_t put_locked(struct staged *staged, const char *data, size_t size,
 					    part == ARENA_PAGE, fills);
 		if (!page)
 			break;
-		if (data)
-			memcpy(page + skip, data + done, part);
-		else
-			memset(page + skip, 0, part);
+		memcpy(page + skip, data + done, part);
 		done += part;
 	}
 	return done;
@@ -472,12 +469,42 @@ static void note_rewriting_locked(struct staged *staged)
 	staged->rewriting_since = clock_coarse();
 }
 
+/* Bytes of one page that are to be zeros, once nothing can fail any more. */
+struct edge {
+	char *data; /* NULL: they are */
+	size_t size;
+};
+
+/* [from, to) of a page: it gets a slot, with the contents it has. */
+static int edge_locked(struct staged *staged, off_t from, off_t to,
+		       const struct fills *fills, struct edge *edge)
+{
+	uint64_t page = page_of(from);
+	char *data;
+
+	if (find_locked(staged, page) == LAYER_ZERO)
+		return 0;
+	data = page_to_write_locked(staged, page, false, fills);
+	if (!data)
+		return -ENOSPC;
+	edge->data = data + (from - offset_of(page));
+	edge->size = (size_t)(to - from);
+	return 0;
+}
+
+static void clear_edge(const struct edge *edge)
+{
+	if (edge->data)
+		memset(edge->data, 0, edge->size);
+}
+
 static ssize_t truncate_locked(struct staged *staged, struct fills *fills,
 			       void *what)
 {
 	off_t size = *(off_t *)what;
 	off_t old = staged->size;
 	off_t end = offset_of(pages_up_to(size));
+	struct edge edge = { 0 };
 	int r = staged_check_size(staged, size);
 
 	if (r < 0)
@@ -487,17 +514,16 @@ static ssize_t truncate_locked(struct staged *staged, struct fills *fills,
 			end = old;
 		if (!has_fill_locked(staged, page_of(size), &fills->of[0]))
 			return -EAGAIN;
-		if (find_locked(staged, page_of(size)) != LAYER_ZERO &&
-		    put_locked(staged, NULL, (size_t)(end - size), size,
-			       fills) == 0)
-			return -ENOSPC;
+		r = edge_locked(staged, size, end, fills, &edge);
 	}
-	/* Something may have been changed: it counts, whatever comes. */
-	staged_written_locked(staged);
-	if (size < old)
+	/* A slot more is to be committed, whatever comes. */
+	if (r == 0)
+		staged_written_locked(staged);
+	if (r == 0 && size < old)
 		r = punch_locked(staged, pages_up_to(size), JOURNAL_TO_END);
 	if (r < 0)
 		return r;
+	clear_edge(&edge);
 	if (size == 0 && old > 0)
 		note_rewriting_locked(staged);
 	staged->size = size;
@@ -540,36 +566,30 @@ static ssize_t zero_locked(struct staged *staged, struct fills *fills,
 	off_t end = range->end;
 	uint64_t first = pages_up_to(begin);
 	uint64_t last = page_of(end);
-	uint64_t edge;
+	struct edge edges[2] = { 0 };
 	int r = 0;
 
 	if (!has_fills_locked(staged, begin, end, fills))
 		return -EAGAIN;
 	if (range->extend)
 		r = staged_check_size(staged, end);
-	if (r < 0)
-		return r;
-	staged_written_locked(staged);
-	for (unsigned i = 0; i < 2; i++) {
-		off_t from = begin;
-		off_t to = end;
+	for (unsigned i = 0; r == 0 && i < 2; i++) {
+		uint64_t page = i == 0 ? page_of(begin) : page_of(end - 1);
+		off_t from = begin > offset_of(page) ? begin : offset_of(page);
+		off_t to = offset_of(page + 1) < end ? offset_of(page + 1) :
+						       end;
 
-		edge = i == 0 ? page_of(begin) : page_of(end - 1);
-		if (from < offset_of(edge))
-			from = offset_of(edge);
-		if (to > offset_of(edge + 1))
-			to = offset_of(edge + 1);
-		if (to - from == PAGE ||
-		    find_locked(staged, edge) == LAYER_ZERO)
-			continue;
-		if (put_locked(staged, NULL, (size_t)(to - from), from,
-			       fills) == 0)
-			return -ENOSPC;
+		if (to - from < PAGE)
+			r = edge_locked(staged, from, to, fills, &edges[i]);
 	}
-	if (last > first)
+	if (r == 0 || edges[0].data)
+		staged_written_locked(staged);
+	if (r == 0 && last > first)
 		r = punch_locked(staged, first, last - first);
 	if (r < 0)
 		return r;
+	clear_edge(&edges[0]);
+	clear_edge(&edges[1]);
 	if (range->extend && end > staged->size)
 		staged->size = end;
 	return 0;

@@ -117,6 +117,19 @@ bool stage_has_removals(const struct stage *stage)
 	return stage->removal_count > 0;
 }
 
+/* A commit is durable before it is carried out, which the next tells of. */
+int stage_settle_removals(struct stage *stage)
+{
+	int r = 0;
+
+	for (unsigned tries = 0; tries < 3 && r == 0; tries++) {
+		if (stage->removal_count == 0)
+			return 0;
+		r = stage_commit(stage, commit_by_order);
+	}
+	return r < 0 || stage->removal_count == 0 ? r : -EIO;
+}
+
 struct staged *stage_removed_file(struct stage *stage, const void *directory,
 				  const char *name)
 {

@@ -95,7 +95,7 @@ int entry_make_way(struct filesystem *fs, const struct node *parent,
 		return -EPERM;
 	if (!stage_is_removed(fs->stage, parent, name))
 		return 0;
-	return stage_commit(fs->stage, commit_by_order);
+	return stage_settle_removals(fs->stage);
 }
 
 int entry_find(struct filesystem *fs, int parent_fd, struct node *parent,

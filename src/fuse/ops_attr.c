@@ -247,7 +247,7 @@ static int set_times(struct node *node, const struct path *path,
 
 	r = inode_utimens(&path->at, times);
 	if (r == 0 && times[1].tv_nsec != UTIME_OMIT)
-		file_mtime_set(node, path->at.fd);
+		r = file_mtime_set(node, path->at.fd);
 	return r;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 
 #include "core/file.h"
+#include "core/stage.h"
 #include "fuse/entry.h"
 #include "fuse/handshake.h"
 #include "fuse/reply.h"
@@ -155,7 +156,10 @@ static int open_created(const struct creation *what, int fd,
 	return r;
 }
 
-/* By the name of one that goes with the next commit. 0, or another way. */
+/*
+ * By the name of one that goes with the next commit. 0; -EAGAIN: in another
+ * way; -errno.
+ */
 static int create_again(const struct creation *what, int parent_fd,
 			struct fuse_entry_param *entry,
 			struct file_opened *opened)
@@ -170,8 +174,11 @@ static int create_again(const struct creation *what, int parent_fd,
 	};
 	struct filesystem *fs = what->fs;
 	struct node *node;
-	int r = credentials_restore();
+	int r;
 
+	if (!stage_is_removed(fs->stage, what->parent, what->name))
+		return -EAGAIN;
+	r = credentials_restore();
 	if (r == 0)
 		r = file_make_again(fs, what->parent, what->name, &maker,
 				    &node, opened);
@@ -179,8 +186,13 @@ static int create_again(const struct creation *what, int parent_fd,
 		return r;
 	r = entry_of_descriptor(fs, file_descriptor(opened->handle->file),
 				what->parent, what->name, entry);
-	if (r < 0)
+	if (r < 0) {
 		file_close(fs, opened->handle);
+		/* As if it had not been made. */
+		if (file_remove_later(fs, what->parent, parent_fd, what->name,
+				      node) < 0)
+			unlinkat(parent_fd, what->name, 0);
+	}
 	node_forget(&fs->nodes, node, 1);
 	return r;
 }
@@ -195,11 +207,12 @@ static int create(struct creation *what, struct fuse_entry_param *entry,
 	if (r == 0)
 		r = directory_policies(what->fs, what->parent, &path.at,
 				       &what->policies);
-	if (r == 0 && what->name &&
-	    create_again(what, path.at.fd, entry, opened) == 0)
-		return 0;
-	if (r == 0 && what->name)
+	if (r == 0 && what->name) {
+		r = create_again(what, path.at.fd, entry, opened);
+		if (r != -EAGAIN)
+			return r;
 		r = entry_make_way(what->fs, what->parent, what->name);
+	}
 	if (r < 0)
 		return r;
 	fd = create_at(what, path.at.fd);

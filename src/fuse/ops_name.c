@@ -316,7 +316,7 @@ static int order_removal(struct filesystem *fs, struct node *directory,
 
 	/* The store's directory must be as empty as programs see it. */
 	if ((flags & AT_REMOVEDIR) && stage_has_removals(fs->stage))
-		return stage_commit(fs->stage, commit_by_order);
+		return stage_settle_removals(fs->stage);
 	if (doomed->node && fstat(doomed->fd, &st) == 0 && st.st_nlink == 1)
 		staged = file_staged_of(doomed->node);
 	ordered = stage_is_ordered(fs->stage, staged);

@@ -177,6 +177,11 @@ static const struct fallback {
 	{ fault_statx, op_background, false, step_staged },
 	{ fault_name_to_handle_at, op_background, false, step_staged },
 	{ fault_unlinkat, op_background, false, step_staged },
+	/* Of a name that is in the way: tried again at once. */
+	{ fault_openat, op_create, true, step_staged },
+	{ fault_statx, op_create, true, step_staged },
+	{ fault_name_to_handle_at, op_create, true, step_staged },
+	{ fault_unlinkat, op_create, true, step_staged },
 	/* A name that can't wait for a commit: the commit comes first. */
 	{ fault_calloc, op_unlink, false, step_staged },
 	/* Whether it can be the same inode again: taken as not. */
