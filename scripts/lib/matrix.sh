@@ -43,10 +43,9 @@ matrix() {
 				some_scripts "$fs" "$data" - build contract.sh
 			done
 		done
-		# The programs take a minute: each path on others than ext4
-		# once here, all of them in the long campaign.
-		some_scripts xfs kernel - build programs.sh powercut.sh
-		some_scripts btrfs daemon - build programs.sh
+		# The programs take a minute: on others than ext4 they have
+		# their turn in the long campaign.
+		some_scripts xfs kernel - build powercut.sh
 		;;
 	esac
 	some_scripts ext4 staged - build "${user_scripts[@]}"

@@ -16,7 +16,7 @@
 # That this could fail at all is shown by the same work and the same checks on
 # the directory itself with eatmydata.
 #
-#	POWERCUT_IMAGES		how many images (200 on ext4, 60 on others);
+#	POWERCUT_IMAGES		how many images (140 on ext4, 60 on others);
 #				for each 200 there is a recording
 #	POWERCUT_SECONDS	length of a recording (6)
 #	POWERCUT_ONLY		a pattern: only the recordings with such a name
@@ -31,8 +31,13 @@ source "$SRCDIR/tests/powercut/work/work.sh"
 built=$(realpath "$MSYNCFS")
 MSYNCCTL=${MSYNCCTL:-${built%/*}/msyncctl/msyncctl}
 seed=${arguments[0]:-$((RANDOM * 32768 + RANDOM))}
-default_images=200
-[[ $FS == ext4 || $FS == dir ]] || default_images=60
+only=${POWERCUT_ONLY:-.}
+default_images=140
+if [[ $FS != ext4 && $FS != dir ]]; then
+	default_images=60
+	# The rest is the same on every store: in the long campaign.
+	[[ -n ${POWERCUT_ONLY:-}${POWERCUT_IMAGES:-} ]] || only=^work
+fi
 IMAGES=${POWERCUT_IMAGES:-$default_images}
 seconds=${POWERCUT_SECONDS:-6}
 # So many images of one recording, at most.
@@ -194,7 +199,7 @@ servers_hold() {
 # wanted NAME
 wanted() {
 	PC_NAME=$1
-	[[ $1 =~ ${POWERCUT_ONLY:-.} ]]
+	[[ $1 =~ $only ]]
 }
 
 told() {
