@@ -419,24 +419,6 @@ static bool try_once(const struct fault *fault, unsigned *chances)
 	return fired;
 }
 
-/*
- * What a thread does for a request depends on what it did before: it has the
- * right credentials and a buffer already or not. So calls that get these may
- * be missing, the first ones of a new thread for good. How full the store is,
- * is known for a while. And where things happen by time or in the background,
- * a file's descriptor is closed by whoever lets go of it last.
- */
-static bool may_be_elsewhere(const struct fault *fault)
-{
-	return fault->function == fault_capset ||
-	       fault->function == fault_setgroups ||
-	       ((fault->function == fault_fstatvfs ||
-		 fault->function == fault_mmap_memory) &&
-		(step->flags & step_staged)) ||
-	       (fault->function == fault_close &&
-		(step->flags & (step_by_time | step_advice)));
-}
-
 static void try_fault(const struct fault *fault)
 {
 	unsigned tries = TRIES;
@@ -448,7 +430,7 @@ static void try_fault(const struct fault *fault)
 		 opcode_name(fault->opcode));
 	while (!try_once(fault, &chances) && tries > 0)
 		tries--;
-	if (tries == 0 && !may_be_elsewhere(fault))
+	if (tries == 0 && !may_be_elsewhere(step, fault))
 		complain("the call was not made again");
 	check_step_again(&normal);
 	/* What was opened once is not opened again. */

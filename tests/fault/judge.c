@@ -278,6 +278,32 @@ bool may_go_unnoticed(const struct step *step, const struct fault *fault)
 		fault->function == fault_statx);
 }
 
+/*
+ * What a thread does for a request depends on what it did before: it has the
+ * right credentials and a buffer already or not. So calls that get these may
+ * be missing, the first ones of a new thread for good. How full the store is,
+ * is known for a while. What was applied earlier is synced in the background
+ * by chance, and how often a file is looked at that is read in there depends
+ * on the device. And where things happen by time or there, a file's descriptor
+ * is closed by whoever lets go of it last.
+ */
+bool may_be_elsewhere(const struct step *step, const struct fault *fault)
+{
+	switch (fault->function) {
+	case fault_capset:
+	case fault_setgroups:
+		return true;
+	case fault_close:
+		return step->flags & (step_by_time | step_advice);
+	case fault_fstatvfs:
+	case fault_mmap_memory:
+		return step->flags & step_staged;
+	default:
+		return (step->flags & (step_staged | step_advice)) &&
+		       fault->number > 0 && fault->opcode == op_background;
+	}
+}
+
 /* A step that failed, with a trace of it in the store. */
 static bool may_have_changed(const struct step *step,
 			     const struct fault *fault, bool as_normal)

@@ -36,6 +36,9 @@ bool is_libfuse_s(int function, int opcode);
 /* Is there another way, or nothing lost? */
 bool may_go_unnoticed(const struct step *step, const struct fault *fault);
 
+/* May the step do without this call, another time? */
+bool may_be_elsewhere(const struct step *step, const struct fault *fault);
+
 /*
  * Complains if step ended otherwise than it may. normal: without a fault;
  * before: the store's tree without the step.
