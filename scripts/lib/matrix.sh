@@ -8,7 +8,7 @@
 
 filesystems=(ext4 xfs btrfs tmpfs)
 # The same on both data paths, or about files that take none but the daemon's.
-once=(cli.sh doctor.sh top.sh recover.sh staged.sh staged_data.sh
+once=(cli.sh doctor.sh msyncctl.sh top.sh recover.sh staged.sh staged_data.sh
 	staged_errors.sh staged_map.sh powercut.sh machine_test.sh kill.sh
 	fault_staged.sh)
 paths=(kernel daemon)
@@ -33,6 +33,7 @@ matrix() {
 			# filesystem itself.
 			some_scripts "$fs" native - build contract.sh
 		done
+		some_scripts ext4 daemon nobody build "${user_scripts[@]}"
 		;;
 	*)
 		for data in "${paths[@]}"; do
@@ -46,10 +47,10 @@ matrix() {
 		# The programs take a minute: on others than ext4 they have
 		# their turn in the long campaign.
 		some_scripts xfs kernel - build powercut.sh
+		some_scripts ext4 daemon nobody build contract.sh
 		;;
 	esac
 	some_scripts ext4 staged - build "${user_scripts[@]}"
-	some_scripts ext4 daemon nobody build "${user_scripts[@]}"
 	sanitizer_lines "$1"
 }
 

@@ -16,7 +16,7 @@
 # That this could fail at all is shown by the same work and the same checks on
 # the directory itself with eatmydata.
 #
-#	POWERCUT_IMAGES		how many images (140 on ext4, 60 on others);
+#	POWERCUT_IMAGES		how many images (160 on ext4, 40 on others);
 #				for each 200 there is a recording
 #	POWERCUT_SECONDS	length of a recording (6)
 #	POWERCUT_ONLY		a pattern: only the recordings with such a name
@@ -32,9 +32,9 @@ built=$(realpath "$MSYNCFS")
 MSYNCCTL=${MSYNCCTL:-${built%/*}/msyncctl/msyncctl}
 seed=${arguments[0]:-$((RANDOM * 32768 + RANDOM))}
 only=${POWERCUT_ONLY:-.}
-default_images=140
+default_images=160
 if [[ $FS != ext4 && $FS != dir ]]; then
-	default_images=60
+	default_images=40
 	# The rest is the same on every store: in the long campaign.
 	[[ -n ${POWERCUT_ONLY:-}${POWERCUT_IMAGES:-} ]] || only=^work
 fi
