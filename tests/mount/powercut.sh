@@ -166,6 +166,8 @@ recorded_postgres() {
 	install -d -o "$server_user" "$MNT/server"
 	as_server bash "$work_dir/postgres.sh" create "$MNT/server" "$scratch"
 	"$HELPERS/durable" postgres 0
+	# Before this there is nothing to be looked at.
+	pc_mark start
 	as_server bash "$work_dir/postgres.sh" work "$MNT/server" "$scratch" \
 		"$2"
 	unmount_store
@@ -185,10 +187,10 @@ server_holds() {
 	left
 }
 
-# servers_hold COUNT SEED: about COUNT images.
+# servers_hold COUNT SEED: twice COUNT images, most of them of a cluster.
 servers_hold() {
 	: >"$BASE/looked"
-	images $(($1 * 3)) "$2" server_holds
+	images $(($1 * 2)) "$2" server_holds
 	echo "# $(wc -l <"$BASE/looked") of these had a whole cluster" \
 		>>"$BASE/told"
 	[[ $(wc -l <"$BASE/looked") -ge $(($1 / 2)) ]]

@@ -32,8 +32,9 @@
 #     superblock, which file systems take for written whole).
 # So every cut with N > P must show what was durable when the mark at P was
 # put; a mark that is not there says that its time had not come. Cuts are
-# chosen after the mark "start" of pc_record_start and before the mark "stop"
-# of pc_record_stop: the file system's own mount and unmount aren't tested.
+# chosen after the last mark "start" (pc_record_start makes one) and before
+# the mark "stop" of pc_record_stop: the file system's own mount and unmount
+# aren't tested.
 #
 # The same log, N, seed and mode give the same image to the bit. When an image
 # fails, the recording is kept and the case says how to look at it again:

@@ -68,14 +68,15 @@ static bool is_mark(const struct record *record, const char *text)
 		!memcmp(record->data, text, record->length);
 }
 
-/* From the first "start" to the last "stop". */
+/* From the last "start" to the last "stop". */
 static void find_bounds(struct choice *choice,
 			const struct recording *recording)
 {
 	choice->start = 0;
 	choice->stop = recording->count;
 	for (size_t i = recording->count; i-- > 0;) {
-		if (is_mark(&recording->records[i], "start"))
+		if (!choice->start &&
+		    is_mark(&recording->records[i], "start"))
 			choice->start = i;
 	}
 	for (size_t i = choice->start; i < recording->count; i++) {
