@@ -217,7 +217,8 @@ void stage_want_commit(struct stage *stage, enum commit_cause cause)
 
 bool stage_is_dirty(const struct stage *stage)
 {
-	return stage->dirty_files > 0 || stage->removal_count > 0;
+	return stage->dirty_files > 0 || stage->in_flight ||
+	       stage->removal_count > 0;
 }
 
 void stage_note_directory(struct stage *stage, const struct store_id *id)

@@ -106,6 +106,8 @@ static void freeze(struct stage *stage, struct commit *commit)
 	int64_t now = clock_coarse();
 
 	stage_gate_close(stage);
+	/* First: whoever asks must not find it nowhere. */
+	stage->in_flight = true;
 	for (staged = TAILQ_FIRST(&stage->dirty); staged; staged = next) {
 		next = TAILQ_NEXT(staged, dirty_link);
 		if (!is_due(staged, commit, now))
@@ -558,6 +560,9 @@ int stage_commit_locked(struct stage *stage, enum commit_cause cause,
 {
 	struct commit commit = { .cause = cause, .all = all };
 	int r = run(stage, &commit);
+
+	stage->in_flight = !TAILQ_EMPTY(&stage->committing) ||
+			   stage->removals_frozen;
 
 	*pages = commit.pages;
 	return r;

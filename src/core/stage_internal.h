@@ -122,6 +122,7 @@ struct stage {
 	/* Files with is_ordered or was_ordered. */
 	_Atomic unsigned ordered;
 	_Atomic unsigned dirty_files;
+	_Atomic bool in_flight; /* frozen, and not yet carried out */
 	_Atomic unsigned removal_count;
 	_Atomic uint64_t dirty_pages; /* of files that are to be committed */
 	_Atomic uint64_t waiting; /* bytes; for who waits for room in memory */

@@ -27,6 +27,7 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/file.h"
 #include "fuse/counters.h"
@@ -178,9 +179,39 @@ struct kernel_handle {
 	uint32_t words[3]; /* node id, high part first; generation */
 };
 
-void session_refresh_attributes(struct session *session, struct node *node)
+/*
+ * Our own mount is used by a process of its own. A thread that waits for an
+ * answer there can't be killed once its request has been read: after a
+ * SIGKILL it would keep /dev/fuse open, the kernel would never give the mount
+ * up, and every program on it would wait for ever. A child has nothing of
+ * ours open and gets ECONNABORTED. vfork(2), because only this thread need
+ * wait for it.
+ */
+__attribute__((noinline)) static int
+run_as_client(const struct session *session,
+	      int (*what)(const struct session *session, uint64_t number),
+	      uint64_t number)
 {
-	uint64_t number = node_number(&session->fs->nodes, node);
+	int status;
+	pid_t pid = vfork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		if (close_range(STDERR_FILENO + 1, ~0u, 0) < 0)
+			close(session->handshake.device);
+		_exit(-what(session, number));
+	}
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+}
+
+static int refresh(const struct session *session, uint64_t number)
+{
+	const struct node *node = node_of_number(&session->fs->nodes, number);
 	struct kernel_handle handle = {
 		.head.handle_bytes = sizeof(handle.words),
 		.head.handle_type = KERNEL_HANDLE_TYPE,
@@ -188,38 +219,54 @@ void session_refresh_attributes(struct session *session, struct node *node)
 			   node->generation },
 	};
 	struct statx stx;
-	owned_fd root = open(session->settings.mountpoint,
-			     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	owned_fd fd = -1;
+	int root = open(session->settings.mountpoint,
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = -1;
 
 	if (root >= 0)
 		fd = open_by_handle_at(root, &handle.head,
 				       O_PATH | O_CLOEXEC);
 	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC,
 			    STATX_BASIC_STATS, &stx) < 0)
-		log_debug("attributes not refreshed: %s", strerror(errno));
+		return -errno;
+	return 0;
 }
 
-/*
- * What programs have dirtied in mappings of the mount comes to us: syncfs of
- * the mount, served by other threads meanwhile. The descriptor is kept no
- * longer than that, or nobody could unmount. 0 or -errno.
- */
-static int write_back(void *context)
+void session_refresh_attributes(struct session *session, struct node *node)
 {
-	const struct session *session = context;
-	struct stat st;
+	int r = run_as_client(session, refresh,
+			      node_number(&session->fs->nodes, node));
 
-	if (session->workers.stopping)
-		return 0;
-	owned_fd fd = open(session->settings.mountpoint,
-			   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (r < 0)
+		log_debug("attributes not refreshed: %s", strerror(-r));
+}
+
+static int sync_mount(const struct session *session, uint64_t number)
+{
+	struct stat st;
+	int fd = open(session->settings.mountpoint,
+		      O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)number;
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	/* Unmounted, or covered by another mount? */
 	if (st.st_dev != session->device)
 		return 0;
 	return syncfs(fd) < 0 ? -errno : 0;
+}
+
+/*
+ * What programs have dirtied in mappings of the mount comes to us: syncfs of
+ * the mount, served by other threads meanwhile. 0 or -errno.
+ */
+static int write_back(void *context)
+{
+	const struct session *session = context;
+
+	return session->workers.stopping ?
+		       0 :
+		       run_as_client(session, sync_mount, 0);
 }
 
 static void invalidate(void *context, struct node *node, off_t offset,
