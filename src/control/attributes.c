@@ -17,7 +17,6 @@
 #include "control/status.h"
 #include "core/file.h"
 #include "core/filesystem.h"
-#include "core/stage.h"
 #include "os/pagecache.h"
 #include "util/cleanup.h"
 #include "util/line.h"
@@ -243,26 +242,6 @@ static int apply_lock(const struct attributes_request *request,
 	return hold_set(&fs->holds, &id, fd, lock == policy_lock_onfault);
 }
 
-/*
- * What is staged goes to the store, durably, so that nothing of it is in the
- * way when the file is opened in another manner.
- */
-static int settle_map(const struct attributes_request *request)
-{
-	struct stage *stage = request->fs->stage;
-	struct staged *staged = file_staged_of(request->node);
-	int r = 0;
-
-	if (staged && !staged_is_private(staged)) {
-		r = stage_commit(stage, commit_by_policy);
-		if (r == 0)
-			r = stage_checkpoint(stage);
-	}
-	if (staged)
-		staged_put(staged);
-	return r;
-}
-
 /* They have changed in the store to these: who uses them learns it. */
 static int put_in_force(const struct attributes_request *request,
 			const struct policy *own)
@@ -307,7 +286,7 @@ static int check_effect(const struct attributes_request *request,
 	if (name == policy_lock)
 		r = apply_lock(request, own);
 	else if (name == policy_map)
-		r = settle_map(request);
+		r = file_settle(request->fs, request->node);
 	else if (name == policy_advise && own->huge == policy_hugepage)
 		r = pagecache_try_huge(
 			store->mounts[request->node->id_mount].fd);
@@ -414,7 +393,7 @@ int attributes_remove(const struct attributes_request *request)
 	/* What is left is known before anything is changed. */
 	r = policy_store_load(&fs->policies, &id, request->inode, &own, NULL);
 	if (r == 0 && name == policy_map)
-		r = settle_map(request);
+		r = file_settle(fs, request->node);
 	if (r == 0)
 		r = policy_store_remove(&fs->policies, &id, request->inode,
 					name);

@@ -313,7 +313,10 @@ int file_make_again(struct filesystem *fs, struct node *directory,
 int file_linking(struct filesystem *fs, struct node *node);
 /* Its owner, mode or extended attributes were changed. */
 void file_attributes_changed(struct node *node);
-/* What is staged goes to the store, durably. 0 or -errno. */
+/*
+ * What is staged of it goes to the store, durably, so that nothing is in the
+ * way of using the file in another manner. 0 or -errno.
+ */
 int file_settle(struct filesystem *fs, struct node *node);
 /* Its mtime was set by name. 0 or -errno. */
 int file_mtime_set(struct node *node, int fd);

@@ -320,12 +320,17 @@ void file_attributes_changed(struct node *node)
 
 int file_settle(struct filesystem *fs, struct node *node)
 {
-	int r;
+	struct staged *staged = file_staged_of(node);
+	int r = 0;
 
-	if (!node->staged)
-		return 0;
-	r = stage_commit(fs->stage, commit_by_policy);
-	return r < 0 ? r : stage_checkpoint(fs->stage);
+	if (staged && !staged_is_private(staged)) {
+		r = stage_commit(fs->stage, commit_by_policy);
+		if (r == 0)
+			r = stage_checkpoint(fs->stage);
+	}
+	if (staged)
+		staged_put(staged);
+	return r;
 }
 
 int file_mtime_set(struct node *node, int fd)

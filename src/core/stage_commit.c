@@ -52,7 +52,6 @@ struct commit {
 	size_t count; /* files */
 	size_t removals;
 	size_t pages;
-	size_t path_bytes;
 };
 
 static bool is_due(const struct staged *staged, const struct commit *commit,
