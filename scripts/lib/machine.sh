@@ -95,7 +95,7 @@ is_debian() {
 }
 
 build_packages=(gcc libc6-dev pkg-config\|pkgconf meson ninja-build fuse3
-	libfuse3-dev liburcu-dev libxxhash-dev libjansson-dev libncurses-dev
+	libfuse3-dev liburcu-dev libxxhash-dev libjansson-dev libncurses-dev libsystemd-dev
 	scdoc)
 
 install_build_needs() {
