@@ -160,14 +160,45 @@ every_counter_is_documented_and_none_is_invented() {
 		sed -nE 's/^(\[\[|\| ) \*([a-z_.]+)\*$/\2/p' | sort)
 }
 
-the_pages_are_valid() {
-	local page
+# As they are installed: made by docs/man/page.
+the_pages_are_clean() {
+	local page made bad=0 dir
+	dir=$(mktemp -d) || return 1
 	for page in docs/man/*.scd; do
-		scdoc <"$page" >/dev/null || {
-			echo "$page"
-			return 1
+		made=$dir/$(basename "$page" .scd)
+		docs/man/page scdoc <"$page" >"$made" &&
+			mandoc -Tlint "$made" || bad=1
+	done
+	rm -rf "$dir"
+	return "$bad"
+}
+
+every_page_has_an_example() {
+	local page bad=0
+	for page in docs/man/*.scd; do
+		awk '/^```/ { on = !on; n += on } END { exit !(n && !on) }' \
+			"$page" || {
+			echo "$page has no example"
+			bad=1
 		}
 	done
+	return "$bad"
+}
+
+# The daemon's are in main.c; mount(8)'s helper has the same.
+every_exit_status_is_in_the_manual() {
+	local page status bad=0
+	for page in docs/man/msyncfs.1.scd docs/man/mount.msyncfs.8.scd; do
+		for status in 0 $(sed -n \
+			's/^#define EXIT_[A-Z]* \([0-9]*\)$/\1/p' src/main.c); do
+			awk '/^# / { on = /^# EXIT STATUS/ } on' "$page" |
+				grep -qxF "*$status*" || {
+				echo "$page: exit status $status is missing"
+				bad=1
+			}
+		done
+	done
+	return "$bad"
 }
 
 t every_option_of_the_help_is_in_the_manual \
@@ -180,9 +211,11 @@ t every_value_of_an_attribute_is_documented \
 t every_attribute_has_an_example every_attribute_has_an_example
 t every_counter_is_documented_and_none_is_invented \
 	every_counter_is_documented_and_none_is_invented
-if command -v scdoc >/dev/null; then
-	t the_pages_are_valid the_pages_are_valid
+t every_page_has_an_example every_page_has_an_example
+t every_exit_status_is_in_the_manual every_exit_status_is_in_the_manual
+if command -v scdoc >/dev/null && command -v mandoc >/dev/null; then
+	t the_pages_are_clean the_pages_are_clean
 else
-	skip the_pages_are_valid "scdoc is not installed"
+	skip the_pages_are_clean "scdoc or mandoc is not installed"
 fi
 done_testing
