@@ -29,10 +29,15 @@
 #include "os/credentials.h"
 #include "os/guard.h"
 #include "os/inode.h"
+#include "os/notify.h"
+#include "policy_source.h"
 #include "preflight.h"
 #include "recovery.h"
 #include "util/cleanup.h"
 #include "util/log.h"
+#include "util/log_socket.h"
+#include "util/text.h"
+#include "watch.h"
 
 #define EXIT_USAGE 2
 #define EXIT_MOUNT 1
@@ -43,12 +48,21 @@
 struct daemon {
 	const struct options *options;
 	const struct preflight *checked;
+	struct policy_source policies;
+	struct policy_file *policy_file; /* the filesystem's from its start */
+	struct filesystem *fs; /* while it is there */
+	struct watch_plan watching;
+	struct watch *watch; /* while requests are served */
 	int status_pipe; /* to the waiting parent, or -1 */
+	bool mounted; /* programs have used it, or could have */
+	bool log_is_stderr;
+	bool stderr_is_journal; /* and so is the log: none need be told twice */
 };
 
 static int fail(int status, const char *message)
 {
 	fprintf(stderr, "msyncfs: %s\n", message);
+	notify_failed(message);
 	return status;
 }
 
@@ -76,14 +90,26 @@ static void tell_parent(struct daemon *daemon, int status)
 	daemon->status_pipe = -1;
 }
 
-/* The mount can be used: let the terminal go. */
+/*
+ * The mount can be used: let the terminal go. Not earlier: autofs lets those
+ * who are to mount through to the mountpoint by their process group (systemd's
+ * x-systemd.automount), and all others wait until it is mounted.
+ */
 static int mount_ready(void *context)
 {
 	struct daemon *daemon = context;
 	owned_fd null = -1;
 
-	if (daemon->options->foreground)
+	daemon->mounted = true;
+	if (daemon->options->foreground) {
+		notify_status("%s is mounted at %s",
+			      daemon->checked->store_abs,
+			      daemon->checked->mountpoint_abs);
+		notify_ready();
+		daemon->watch = watch_start(daemon->fs, &daemon->watching);
 		return 0;
+	}
+	setsid();
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0 || chdir("/") < 0)
 		return -errno;
@@ -91,8 +117,36 @@ static int mount_ready(void *context)
 		if (dup2(null, fd) < 0)
 			return -errno;
 	}
+	daemon->watch = watch_start(daemon->fs, &daemon->watching);
 	tell_parent(daemon, EXIT_SUCCESS);
 	return 0;
+}
+
+static void mount_ending(void *context)
+{
+	struct daemon *daemon = context;
+
+	watch_stop(daemon->watch);
+	daemon->watch = NULL;
+}
+
+/* SIGHUP: what may have been replaced is opened and read again. */
+static int reload(void *context)
+{
+	const struct daemon *daemon = context;
+	int r;
+
+	/* Before the mount can be used "ready" would be a lie. */
+	if (daemon->mounted)
+		notify_reloading();
+	r = log_reopen();
+	if (r < 0)
+		log_event(event_log_not_reopened, "opening the log file "
+			  "anew: %s", strerror(-r));
+	r = policy_source_reload(&daemon->policies, daemon->fs);
+	if (daemon->mounted)
+		notify_ready();
+	return r;
 }
 
 /* Commas and backslashes in a value are escaped for libfuse's list. */
@@ -122,7 +176,7 @@ static char *mount_options(const struct daemon *daemon)
 					     daemon->checked->store_abs;
 	char *list = NULL;
 	size_t size;
-	FILE *out = open_memstream(&list, &size);
+	FILE *out = text_open(&list, &size);
 
 	if (!out)
 		return NULL;
@@ -136,7 +190,7 @@ static char *mount_options(const struct daemon *daemon)
 		fprintf(out, ",auto_unmount");
 	if (options->mount_opts[0])
 		fprintf(out, ",%s", options->mount_opts);
-	if (fclose(out) != 0) {
+	if (text_close(out) < 0) {
 		free(list);
 		return NULL;
 	}
@@ -158,6 +212,8 @@ static int serve(struct daemon *daemon, struct filesystem *fs, char *error)
 		.passthrough_required = options->data == data_kernel,
 		.count_requests = options->debug,
 		.ready = mount_ready,
+		.ending = mount_ending,
+		.reload = reload,
 		.context = daemon,
 	};
 	struct session *session;
@@ -171,6 +227,9 @@ static int serve(struct daemon *daemon, struct filesystem *fs, char *error)
 	if (r < 0)
 		return r;
 	r = session_run(session, error, MESSAGE_MAX);
+	if (r == 0 && daemon->mounted)
+		log_event(event_unmounted, "unmounted from %s, everything is "
+			  "synced", settings.mountpoint);
 	if (!session_free(session) && r == 0) {
 		log_close();
 		_exit(EXIT_SUCCESS);
@@ -233,9 +292,13 @@ static int run(struct daemon *daemon, char *error)
 	signal(SIGXFSZ, SIG_IGN);
 	credentials_init();
 	if (inode_init() < 0)
-		log_warning("/proc can't be read: %s", strerror(errno));
+		log_event(event_proc_missing, "/proc can't be read: %s",
+			  strerror(errno));
+	settings.policy_file = daemon->policy_file;
+	daemon->policy_file = NULL;
 	r = filesystem_init(fs, dup(daemon->checked->store_fd),
 			    raise_descriptor_limit(), &settings);
+	daemon->fs = fs;
 	if (r < 0) {
 		snprintf(error, MESSAGE_MAX, "store %s: %s",
 			 daemon->checked->store_abs, strerror(-r));
@@ -249,32 +312,54 @@ static int run(struct daemon *daemon, char *error)
 	return r;
 }
 
-static int open_log(const struct options *options, char *error)
+/* A service's standard error may be the journal, which takes more than text. */
+static const char *default_log(struct daemon *daemon)
 {
+	if (!daemon->options->foreground)
+		return "syslog";
+	daemon->stderr_is_journal = log_socket_stderr_is_journal();
+	return daemon->stderr_is_journal ? "journal" : "stderr";
+}
+
+static int open_log(struct daemon *daemon, char *error)
+{
+	const struct options *options = daemon->options;
 	const char *target = options->log_target;
 	int r;
 
 	if (!target)
-		target = options->foreground ? "stderr" : "syslog";
+		target = default_log(daemon);
+	daemon->log_is_stderr = strcmp(target, "stderr") == 0;
 	r = log_open(target, options->debug ? log_level_debug :
 					      log_level_info);
 	if (r < 0)
-		snprintf(error, MESSAGE_MAX, "log=%s: %s", target,
-			 strerror(-r));
+		snprintf(error, MESSAGE_MAX, "log=%s: %s%s", target,
+			 strerror(-r),
+			 strcmp(target, "journal") == 0 ?
+				 ": no systemd-journald here; expected "
+				 "log=stderr, log=syslog or log=FILE" :
+				 "");
+	else
+		log_set_mount(daemon->checked->store_abs,
+			      daemon->checked->mountpoint_abs);
 	return r;
 }
 
 /* One line, to whoever started us if they still wait, and to the log. */
 static int report(const struct daemon *daemon, const char *error)
 {
-	const char *target = daemon->options->log_target;
 	bool waited_for = daemon->options->foreground ||
 			  daemon->status_pipe >= 0;
+	bool told_by_log = daemon->stderr_is_journal ||
+			   (daemon->mounted && daemon->log_is_stderr);
 
-	if (waited_for)
+	notify_failed(error);
+	if (waited_for && !told_by_log)
 		fail(EXIT_MOUNT, error);
-	if (!waited_for || (target && strcmp(target, "stderr") != 0))
-		log_error("%s", error);
+	if (!waited_for || told_by_log ||
+	    (daemon->options->log_target && !daemon->log_is_stderr))
+		log_event(daemon->mounted ? event_end_failed :
+					    event_start_failed, "%s", error);
 	return EXIT_MOUNT;
 }
 
@@ -283,7 +368,7 @@ static int run_daemon(struct daemon *daemon)
 	char error[MESSAGE_MAX] = "";
 	int status = EXIT_SUCCESS;
 
-	if (open_log(daemon->options, error) < 0)
+	if (open_log(daemon, error) < 0)
 		status = fail(EXIT_MOUNT, error);
 	else if (recover(daemon, error) < 0 || run(daemon, error) < 0)
 		status = report(daemon, error);
@@ -319,7 +404,6 @@ static int run_in_background(struct daemon *daemon)
 		return await_child(ends[0], child);
 	}
 	close(ends[0]);
-	setsid();
 	daemon->status_pipe = ends[1];
 	return run_daemon(daemon);
 }
@@ -348,16 +432,29 @@ static int start(const struct options *options)
 	};
 	int status;
 
+	if (!options->foreground)
+		notify_ignore();
 	if (preflight_check(options, &checked, error, sizeof(error)) < 0)
 		return fail(EXIT_MOUNT, error);
 	if (options->remount)
 		status = remount(options, &checked);
+	else if (policy_source_open(&daemon.policies, options,
+				    checked.mountpoint_abs,
+				    &daemon.policy_file, error,
+				    sizeof(error)) < 0)
+		status = fail(EXIT_MOUNT, error);
+	else if (watch_plan(&daemon.watching, options, &checked, error,
+			    sizeof(error)) < 0)
+		status = fail(EXIT_MOUNT, error);
 	else if (options->fake_mount)
 		status = EXIT_SUCCESS;
 	else if (options->foreground)
 		status = run_daemon(&daemon);
 	else
 		status = run_in_background(&daemon);
+	policy_file_put(daemon.policy_file);
+	policy_source_close(&daemon.policies);
+	watch_plan_fini(&daemon.watching);
 	preflight_fini(&checked);
 	return status;
 }

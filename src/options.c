@@ -48,6 +48,7 @@ enum rule_kind {
 	rule_threads,
 	rule_seconds,
 	rule_size, /* at least `set` bytes */
+	rule_duration, /* at least `set` ns */
 	rule_policy, /* the policy named `value` */
 	rule_text,
 	rule_fstab, /* for mount(8), not for us */
@@ -116,8 +117,13 @@ static const struct rule rules[] = {
 	SIZE("stage-limit", stage_limit, OPTIONS_STAGE_LIMIT_MIN),
 	SIZE("journal-size", journal_size, JOURNAL_SIZE_MIN),
 	FIELD("discard-journal", rule_switch, discard_journal, true),
+	FIELD("policy-file", rule_text, policy_file, 0),
 	FIELD("log", rule_text, log_target, 0),
 	FIELD("fsname", rule_text, fsname, 0),
+	FIELD("metrics", rule_text, metrics_file, 0),
+	{ "metrics-every", rule_duration,
+		offsetof(struct options, metrics_every), 0,
+		OPTIONS_METRICS_EVERY_MIN, 0 },
 
 	FIELD("advise", rule_policy, policy, policy_advise),
 	FIELD("sync", rule_policy, policy, policy_sync), /* with a value */
@@ -141,6 +147,7 @@ static const struct rule rules[] = {
 	OTHER("nofail", rule_fstab),
 	OTHER("_netdev", rule_fstab),
 	OTHER("comment", rule_fstab),
+	OTHER("uhelper", rule_fstab),
 	OTHER("silent", rule_fstab),
 	OTHER("loud", rule_fstab),
 	OTHER("user_id", rule_kernel),
@@ -179,6 +186,8 @@ static const char *expected_value(enum rule_kind kind)
 		return "seconds, such as 0, 0.5 or 60";
 	case rule_size:
 		return "a size, such as 65536, 64K or 1G";
+	case rule_duration:
+		return "a time, such as 1s, 30s or 5m";
 	case rule_policy:
 		return "a policy, see msyncfs-xattr(7)";
 	case rule_text:
@@ -273,6 +282,25 @@ static int apply_size(struct parser *parser, const struct rule *rule,
 	return 0;
 }
 
+static int apply_duration(struct parser *parser, const struct rule *rule,
+	const char *value, int64_t *field)
+{
+	char least[QUANTITY_TEXT_MAX];
+	int64_t time;
+
+	if (quantity_parse_duration(value, strlen(value), &time) < 0)
+		return line_fail(parser->error, parser->error_size, EINVAL,
+			"option '%s=%s': expected %s", rule->name, value,
+			expected_value(rule->kind));
+	if (time < (int64_t)rule->set)
+		return line_fail(parser->error, parser->error_size, EINVAL,
+			"option '%s=%s': expected at least %s", rule->name,
+			value,
+			quantity_format_duration(least, (int64_t)rule->set));
+	*field = time;
+	return 0;
+}
+
 static int keep_text(const char *text, char **field)
 {
 	char *copy = strdup(text);
@@ -308,6 +336,8 @@ static int apply_value(struct parser *parser, const struct rule *rule,
 		return apply_policy(parser, rule, value);
 	if (rule->kind == rule_size)
 		return apply_size(parser, rule, value, (uint64_t *)field);
+	if (rule->kind == rule_duration)
+		return apply_duration(parser, rule, value, (int64_t *)field);
 	if (rule->kind == rule_text)
 		return keep_text(value, (char **)field);
 	if (rule->kind == rule_seconds)
@@ -630,6 +660,7 @@ int options_parse(int argc, char **argv, struct options *out, char *error,
 		.policy = policy_builtin,
 		.lock_limit = UINT64_MAX,
 		.stage_limit = UINT64_MAX,
+		.metrics_every = OPTIONS_METRICS_EVERY,
 	};
 	if (!out->helper)
 		out->mount_flags = MS_NOSUID | MS_NODEV;
@@ -648,6 +679,8 @@ int options_parse(int argc, char **argv, struct options *out, char *error,
 
 void options_fini(struct options *options)
 {
+	free(options->policy_file);
+	free(options->metrics_file);
 	free(options->log_target);
 	free(options->fsname);
 	free(options->mount_opts);

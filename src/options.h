@@ -20,6 +20,10 @@
 /* Bytes: with less, staged files would wait for each other all the time. */
 #define OPTIONS_STAGE_LIMIT_MIN (1 << 20)
 
+/* Nanoseconds. */
+#define OPTIONS_METRICS_EVERY_MIN INT64_C(1000000000)
+#define OPTIONS_METRICS_EVERY (15 * OPTIONS_METRICS_EVERY_MIN)
+
 enum data_path_choice {
 	data_auto,
 	data_kernel,
@@ -58,6 +62,9 @@ struct options {
 
 	/* What holds where a file has none of its own; data is above. */
 	struct policy policy;
+	char *metrics_file; /* owned; for a collector to read; NULL: none */
+	int64_t metrics_every; /* ns between two times that it is written */
+	char *policy_file; /* owned; what holds for paths; NULL: none */
 	uint64_t lock_limit; /* bytes; UINT64_MAX: not given */
 	uint64_t stage_limit; /* bytes; UINT64_MAX: not given */
 	uint64_t journal_size; /* bytes; 0: not given */

@@ -44,8 +44,13 @@ const char *options_help_text(void)
 "                       kernel answer, so that no file's policy can make\n"
 "                       it wait: with sync=fsync=defer only, and\n"
 "                       not with map=staged (on)\n"
-"  log=stderr|syslog|FILE\n"
-"                       where messages go (stderr with -f, else syslog)\n"
+"  log=stderr|syslog|journal|FILE\n"
+"                       where messages go (stderr with -f, which is the\n"
+"                       journal for a service of systemd; else syslog)\n"
+"  metrics=FILE         a file that is written now and then, with what the\n"
+"                       mount does, for Prometheus' node_exporter: see\n"
+"                       docs/watching.md (none)\n"
+"  metrics-every=TIME   how often, at least 1s (15s)\n"
 "  fsname=NAME          the source that mount(8) shows (STORE)\n"
 "  default_permissions  the kernel checks file modes and ACLs (always on)\n"
 "  remount              change the mount flags of an existing mount\n"
@@ -64,6 +69,10 @@ const char *options_help_text(void)
 "  grow=LIST            chunk=SIZE, max=SIZE, trim: allocate ahead, limit\n"
 "                       the size, give back at last close (off)\n"
 "  append=off|on        only appending is allowed (off)\n"
+"  policy-file=FILE     a file with lines GLOB POLICY=VALUE..., such as\n"
+"                       \"logs/** sync=relaxed\": what holds for paths in\n"
+"                       the store, before the options above; SIGHUP has\n"
+"                       it read again (none)\n"
 "\n"
 "Mount flags (the first of each is the default):\n"
 "  rw|ro  nosuid|suid  nodev|dev  exec|noexec  async|sync  dirsync\n"
@@ -72,7 +81,7 @@ const char *options_help_text(void)
 "\n"
 "From mount(8) and fstab(5), where suid and dev are the default: options\n"
 "for mount(8) itself are ignored (auto, noauto, user, users, owner, group,\n"
-"nofail, _netdev, defaults, comment=, x-*).\n";
+"nofail, _netdev, defaults, comment=, uhelper=, x-*).\n";
 }
 
 void options_print_version(void)

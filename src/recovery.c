@@ -30,7 +30,8 @@ static int take_lock(const char *store, int fd, char *error, size_t error_size)
 		return line_fail(error, error_size, EBUSY, "store '%s': %s",
 			store, reason);
 	if (r < 0)
-		log_warning("store '%s': %s", store, reason);
+		log_event(event_store_unlocked, "store '%s': %s", store,
+			reason);
 	return 0;
 }
 
@@ -57,8 +58,9 @@ static int discard_journal(const char *store, int fd, char *error,
 	if (!lost.found)
 		return 0;
 	recover_summary(text, "lost are", &lost);
-	log_warning("store '%s': its journal was thrown away (discard-journal)"
-		"%s%s", store, text[0] != '\0' ? ": " : "", text);
+	log_event(event_journal_discarded, "store '%s': its journal was thrown "
+		"away (discard-journal)%s%s", store,
+		text[0] != '\0' ? ": " : "", text);
 	return 0;
 }
 
@@ -73,7 +75,7 @@ static void remove_journal(int fd)
 	int r = recover_discard(fd, &nothing, reason, sizeof(reason));
 
 	if (r < 0 && r != -EROFS && r != -EACCES && r != -EPERM)
-		log_warning("%s", reason);
+		log_event(event_journal_kept, "%s", reason);
 }
 
 static int recover(const char *store, int fd, char *error, size_t error_size)
@@ -91,7 +93,7 @@ static int recover(const char *store, int fd, char *error, size_t error_size)
 		return fail(store, r, reason, error, error_size);
 	recover_summary(text, "recovered", &recovery);
 	if (text[0] != '\0')
-		log_info("store '%s': %s", store, text);
+		log_event(event_recovered, "store '%s': %s", store, text);
 	if (recovery.found)
 		remove_journal(fd);
 	return 0;

@@ -229,7 +229,8 @@ static int policies_in_force(const struct attributes_request *request,
 	r = policy_store_load(&request->fs->policies, &id, request->inode,
 			      &own, NULL);
 	if (r == 0)
-		policy_merge(policy, &own, &request->fs->settings.policy);
+		policy_in_force(request->fs, request->node, &own, policy,
+				NULL);
 	return r;
 }
 

@@ -66,6 +66,8 @@ enum attribute_where {
 		"KEY=VALUE lines", "everything known of a file")               \
 	ATTRIBUTE("stats", status, attribute_on_root,                          \
 		"KEY=VALUE lines", "totals of the mount")                      \
+	ATTRIBUTE("metrics", status, attribute_on_root,                        \
+		"text for Prometheus", "the totals for a monitoring system")   \
 	ATTRIBUTE("files", status, attribute_on_root,                          \
 		"REQUESTS DIRTY_BYTES SYNC_NS PATH lines",                     \
 		"the open files that are used most")

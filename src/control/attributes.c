@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "control/action.h"
+#include "control/metrics.h"
 #include "control/status.h"
 #include "core/file.h"
 #include "core/filesystem.h"
@@ -21,6 +22,7 @@
 #include "util/cleanup.h"
 #include "util/line.h"
 #include "util/log.h"
+#include "util/text.h"
 
 struct attribute {
 	const char *name;
@@ -74,6 +76,13 @@ bool attributes_may_wait(const char *name)
 			     strcmp(attribute->name, "map") == 0);
 }
 
+bool attributes_may_grow(const char *name)
+{
+	const struct attribute *attribute = find(name, ~0u);
+
+	return attribute && attribute->kind == attribute_status;
+}
+
 /* error names the attribute, without the prefix, and the value. */
 static void log_error_of(const struct attributes_request *request,
 			 const char *error)
@@ -85,7 +94,7 @@ static void log_error_of(const struct attributes_request *request,
 	inode_read_path(request->inode->fd, path);
 	line_fail(line, sizeof(line), EINVAL, "%s: " ATTRIBUTE_PREFIX "%s",
 		  path, error);
-	log_warning("%s", line);
+	log_event(event_attribute_refused, "%s", line);
 	counter_add(&request->fs->counters.refused, 1);
 }
 
@@ -132,6 +141,8 @@ static int write_status(struct filesystem *fs, struct node *node,
 		return status_of_node(fs, node, inode, out);
 	if (strcmp(name, "stats") == 0)
 		return status_of_mount(fs, out);
+	if (strcmp(name, "metrics") == 0)
+		return metrics_write_attribute(fs, out);
 	if (strcmp(name, "files") == 0)
 		return status_of_files(fs, out);
 	if (strcmp(name, "residency") == 0)
@@ -144,13 +155,13 @@ static ssize_t get_status(struct filesystem *fs, struct node *node,
 			  char **value)
 {
 	size_t length = 0;
-	FILE *out = open_memstream(value, &length);
+	FILE *out = text_open(value, &length);
 	int r;
 
 	if (!out)
 		return -ENOMEM;
 	r = write_status(fs, node, inode, name, out);
-	if (fclose(out) != 0 && r == 0)
+	if (text_close(out) < 0 && r == 0)
 		r = -ENOMEM;
 	return r < 0 ? r : (ssize_t)length;
 }
@@ -184,7 +195,7 @@ ssize_t attributes_list_more(struct filesystem *fs, struct node *node,
 	node_id(node, &id);
 	if (!policy_store_in_memory(&fs->policies, &id, &own))
 		return 0;
-	out = open_memstream(names, &length);
+	out = text_open(names, &length);
 	if (!out)
 		return -ENOMEM;
 	for (unsigned i = 0; i < POLICY_NAMES; i++) {
@@ -192,7 +203,7 @@ ssize_t attributes_list_more(struct filesystem *fs, struct node *node,
 			fprintf(out, ATTRIBUTE_PREFIX "%s%c",
 				policy_key((enum policy_name)i), '\0');
 	}
-	return fclose(out) == 0 ? (ssize_t)length : -ENOMEM;
+	return text_close(out) == 0 ? (ssize_t)length : -ENOMEM;
 }
 
 /* ---- setting ----------------------------------------------------------- */
@@ -215,10 +226,11 @@ static enum policy_lock drop_unlocked(const struct attributes_request *request,
 	struct policy effective;
 	struct store_id id;
 
-	policy_merge(&effective, own, &request->fs->settings.policy);
+	policy_in_force(request->fs, request->node, own, &effective, NULL);
 	node_id(request->node, &id);
 	if (effective.lock == policy_lock_off)
 		hold_drop(&request->fs->holds, &id);
+	file_note_hold(request->fs, request->node);
 	return effective.lock;
 }
 
@@ -239,7 +251,9 @@ static int apply_lock(const struct attributes_request *request,
 	if (fd < 0)
 		return fd;
 	node_id(request->node, &id);
-	return hold_set(&fs->holds, &id, fd, lock == policy_lock_onfault);
+	int r = hold_set(&fs->holds, &id, fd, lock == policy_lock_onfault);
+	file_note_hold(fs, request->node);
+	return r;
 }
 
 /* They have changed in the store to these: who uses them learns it. */

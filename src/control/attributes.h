@@ -23,6 +23,9 @@ struct node;
 /* Is the name one of ours, known or not? */
 bool attributes_has(const char *name);
 
+/* May it be longer when it is read again, though nobody sets it? */
+bool attributes_may_grow(const char *name);
+
 /* Does setting or removing it take long by its nature? */
 bool attributes_may_wait(const char *name);
 

@@ -11,9 +11,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "control/gauges.h"
 #include "core/file.h"
+#include "core/file_list.h"
 #include "core/filesystem.h"
-#include "core/group.h"
 #include "core/stage.h"
 #include "os/clock.h"
 #include "os/pagecache.h"
@@ -31,9 +32,36 @@ static void put_number(FILE *out, const char *key, int64_t value)
 
 /* ---- one file ---------------------------------------------------------- */
 
+/*
+ * What it says nothing of itself is what was in force when it was opened, or
+ * when the policy file was read last: it may have another name by now.
+ */
+static void take_from_open(struct node *node, const struct policy *own,
+			   struct policy *effective,
+			   struct policy_lines *lines)
+{
+	struct file *file = file_of_node(node);
+	const struct file_policies *force;
+
+	if (!file)
+		return;
+	force = file_policies(file);
+	for (unsigned i = 0; i < POLICY_NAMES; i++) {
+		enum policy_name name = (enum policy_name)i;
+
+		if (policy_has(own, name) ||
+		    policy_has(&force->effective, name))
+			continue;
+		policy_copy(effective, &force->effective, name);
+		lines->of[i] = force->lines.of[i];
+	}
+	file_release(file);
+}
+
 static void put_policies(FILE *out, const struct policy *effective,
 			 const struct policy *own,
-			 const struct policy *defaults)
+			 const struct policy *defaults,
+			 const struct policy_lines *lines)
 {
 	char text[POLICY_TEXT_MAX];
 
@@ -46,8 +74,12 @@ static void put_policies(FILE *out, const struct policy *effective,
 		else if (policy_has(defaults, name))
 			from = "mount";
 		policy_format(effective, name, text);
-		fprintf(out, "%s=%s\n%s.from=%s\n", policy_key(name), text,
-			policy_key(name), from);
+		fprintf(out, "%s=%s\n%s.from=", policy_key(name), text,
+			policy_key(name));
+		if (lines->of[i] > 0)
+			fprintf(out, "policy-file:%u\n", lines->of[i]);
+		else
+			fprintf(out, "%s\n", from);
 	}
 }
 
@@ -198,6 +230,7 @@ int status_of_node(struct filesystem *fs, struct node *node,
 		   const struct inode_handle *inode, FILE *out)
 {
 	struct policy own, effective;
+	struct policy_lines lines;
 	struct store_id id;
 	struct stat st;
 	bool in_memory;
@@ -210,10 +243,12 @@ int status_of_node(struct filesystem *fs, struct node *node,
 	r = policy_store_load(&fs->policies, &id, inode, &own, &in_memory);
 	if (r < 0)
 		return r;
-	policy_merge(&effective, &own, &fs->settings.policy);
+	policy_in_force(fs, node, &own, &effective, &lines);
+	if (fs->defaults.by_path)
+		take_from_open(node, &own, &effective, &lines);
 	fprintf(out, "type=%s\n", S_ISDIR(node->type) ? "directory" : "file");
 	put_number(out, "size", st.st_size);
-	put_policies(out, &effective, &own, &fs->settings.policy);
+	put_policies(out, &effective, &own, &fs->settings.policy, &lines);
 	fprintf(out, "policies=%s\n", in_memory ? "memory" : "store");
 	if (S_ISREG(node->type))
 		put_file(out, fs, node, &effective);
@@ -275,40 +310,34 @@ static void put_times(FILE *out, const char *key,
 	fprintf(out, "%s.max=%" PRId64 "\n", key, histogram->max);
 }
 
-static void put_scheduler(FILE *out, const struct filesystem *fs)
+static void put_gauge(FILE *out, const char *key, int64_t value)
 {
-	struct scheduler_state state;
-
-	scheduler_look(fs->scheduler, &state);
-	fprintf(out, "scheduler.waiting=%zu\nscheduler.running=%zu\n"
-		     "scheduler.threads=%u\nscheduler.wakes=%" PRIu64
-		     "\nscheduler.runs=%" PRIu64 "\n",
-		state.waiting, state.running, state.threads, state.wakes,
-		state.runs);
-	put_number(out, "scheduler.latest", state.latest);
-	put_number(out, "scheduler.next",
-		   state.next_due == SYNC_NEVER ? -1 :
-		   state.next_due > clock_now() ? state.next_due - clock_now() :
-						  0);
+	if (value == GAUGE_UNLIMITED)
+		fprintf(out, "%s=unlimited\n", key);
+	else
+		put_number(out, key, value);
 }
 
-static void put_counters(FILE *out, struct filesystem *fs)
+static int put_lists(FILE *out, struct filesystem *fs)
 {
-	uint64_t flushes = 0;
+	struct gauges gauges;
+	int r = gauges_take(fs, &gauges);
 
-	for (unsigned i = 0; i < STORE_MOUNTS_MAX; i++) {
-		struct group_counts counts;
-
-		if (!fs->groups[i])
-			continue;
-		group_count(fs->groups[i], &counts);
-		flushes += counts.flushes;
-	}
-	fs->counters.group_flushes = flushes;
+	if (r < 0)
+		return r;
+#define GAUGE(field, name, metric, kind, help) \
+	put_gauge(out, name, gauges.field);
+	GAUGE_LIST(GAUGE)
+#undef GAUGE
+#define HISTOGRAM(field, name, metric, help) \
+	put_times(out, name, &fs->counters.field);
+	HISTOGRAM_LIST(HISTOGRAM)
+#undef HISTOGRAM
 #define COUNTER(field, name, help) \
 	fprintf(out, name "=%" PRIu64 "\n", fs->counters.field);
 	COUNTER_LIST(COUNTER)
 #undef COUNTER
+	return 0;
 }
 
 static void put_store(FILE *out, const struct filesystem *fs)
@@ -321,30 +350,9 @@ static void put_store(FILE *out, const struct filesystem *fs)
 	fprintf(out, "store=%s\n", line);
 }
 
-static void put_stage(FILE *out, struct filesystem *fs)
-{
-	struct stage_state state;
-
-	stage_look(fs->stage, &state);
-	put_number(out, "stage.used", (int64_t)state.resident);
-	put_number(out, "stage.limit", (int64_t)state.limit);
-	put_number(out, "stage.dirty", (int64_t)state.dirty);
-	put_number(out, "stage.files", (int64_t)state.files);
-	put_number(out, "journal.size", (int64_t)state.journal_size);
-	put_number(out, "journal.free", (int64_t)state.journal_room);
-	put_number(out, "commit.sequence", (int64_t)state.sequence);
-	put_number(out, "commit.bytes", (int64_t)state.bytes);
-	put_number(out, "commit.files", (int64_t)state.committed_files);
-	put_number(out, "commit.pause", state.pause);
-	put_number(out, "commit.journal", state.journal_time);
-	put_number(out, "commit.took", state.took);
-	fprintf(out, "commit.error=%s\n",
-		state.error ? strerrorname_np(state.error) : "-");
-}
-
 int status_of_mount(struct filesystem *fs, FILE *out)
 {
-	struct hold_totals held = hold_totals(&fs->holds);
+	struct stage_state stage;
 	struct utsname system;
 
 	uname(&system);
@@ -356,24 +364,10 @@ int status_of_mount(struct filesystem *fs, FILE *out)
 	if (fs->clients.describe)
 		fs->clients.describe(fs->clients.context, out);
 	put_store(out, fs);
-	put_number(out, "uptime", clock_now() - fs->started);
-	put_number(out, "nodes", (int64_t)fs->nodes.count);
-	put_number(out, "open", fs->files_open);
-	put_number(out, "closed", fs->files_closed);
-	put_number(out, "mappings", fs->mappings.count);
-	put_number(out, "mappings.limit", fs->mappings.limit);
-	put_number(out, "locked", (int64_t)held.bytes);
-	if (held.limit == UINT64_MAX)
-		fprintf(out, "lock.limit=unlimited\n");
-	else
-		put_number(out, "lock.limit", (int64_t)held.limit);
-	put_number(out, "policies.in_memory", fs->policies.count);
-	put_scheduler(out, fs);
-	put_stage(out, fs);
-	put_times(out, "sync", &fs->counters.sync_time);
-	put_times(out, "fsync", &fs->counters.fsync_time);
-	put_counters(out, fs);
-	return 0;
+	stage_look(fs->stage, &stage);
+	fprintf(out, "commit.error=%s\n",
+		stage.error ? strerrorname_np(stage.error) : "-");
+	return put_lists(out, fs);
 }
 
 /* ---- open files -------------------------------------------------------- */
@@ -404,33 +398,6 @@ static uint64_t requests_of(const struct file *file)
 	       counts->fsyncs + counts->syncs;
 }
 
-/* All of them, each with a reference; NULL: out of memory. */
-static struct ranked *open_files(struct filesystem *fs, size_t *count)
-{
-	struct ranked *files;
-	struct file *file;
-	size_t room = 0;
-
-	*count = 0;
-	lock_take(&fs->files_lock, lock_rank_open_files);
-	TAILQ_FOREACH (file, &fs->files, link)
-		room++;
-	files = calloc(room + 1, sizeof(*files));
-	TAILQ_FOREACH (file, &fs->files, link) {
-		unsigned refs = file->refs;
-
-		/* One that is on its way out stays so. */
-		while (files && refs > 0 && !atomic_compare_exchange_weak(
-					   &file->refs, &refs, refs + 1))
-			;
-		if (files && refs > 0)
-			files[(*count)++] = (struct ranked){
-				file, requests_of(file) };
-	}
-	lock_drop(&fs->files_lock, lock_rank_open_files);
-	return files;
-}
-
 static void put_ranked(FILE *out, struct file *file, uint64_t requests,
 		       const char *root)
 {
@@ -450,10 +417,15 @@ int status_of_files(struct filesystem *fs, FILE *out)
 {
 	char root[PATH_MAX];
 	size_t count;
-	struct ranked *files = open_files(fs, &count);
+	owned_memory struct file **taken = file_list_take(fs, &count);
+	owned_memory struct ranked *files = calloc(count + 1, sizeof(*files));
 
-	if (!files)
+	for (size_t i = 0; i < count && !files; i++)
+		file_release(taken[i]);
+	if (!taken || !files)
 		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		files[i] = (struct ranked){ taken[i], requests_of(taken[i]) };
 	inode_read_path(fs->store.root_fd, root);
 	qsort(files, count, sizeof(*files), by_requests);
 	for (size_t i = 0; i < count; i++) {
@@ -462,6 +434,5 @@ int status_of_files(struct filesystem *fs, FILE *out)
 				   root);
 		file_release(files[i].file);
 	}
-	free(files);
 	return 0;
 }

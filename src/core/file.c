@@ -24,6 +24,7 @@
 
 #include "core/file_internal.h"
 #include "core/filesystem.h"
+#include "core/loss.h"
 #include "core/stage.h"
 #include "os/backing.h"
 #include "os/clock.h"
@@ -56,8 +57,8 @@ void file_release(struct file *file)
 	if (file->closed) {
 		atomic_fetch_sub(&fs->files_closed, 1);
 		atomic_fetch_sub(&file->node->files_closed, 1);
-		node_forget(&fs->nodes, file->node, 1);
 	}
+	node_forget(&fs->nodes, file->node, 1);
 	free(file);
 }
 
@@ -174,6 +175,7 @@ static struct file *file_new(struct filesystem *fs, struct node *node, int fd,
 
 	if (!file)
 		return NULL;
+	node_hold(node);
 	file->node = node;
 	file->fs = fs;
 	file->store = &fs->store;
@@ -201,8 +203,9 @@ static bool take_kernel_path(struct filesystem *fs, struct file *file)
 		return true;
 	}
 	file->path_reason = "the kernel refuses passthrough for this file";
-	log_warning_once("passthrough refused for a file (%s): such files go "
-			 "through the daemon", strerror(-id));
+	log_event(event_passthrough_refused,
+		  "the kernel refuses passthrough for a file: %s",
+		  strerror(-id));
 	return false;
 }
 
@@ -240,6 +243,7 @@ static int begin_locked(struct filesystem *fs, struct file *file,
 	int r = file_load_policies(file, inherited);
 
 	file->synced_mtime = clock_nanoseconds(&st->st_mtim);
+	file->looked_at = clock_coarse();
 	if (r == 0)
 		r = file_stage_locked(file);
 	if (r == 0)
@@ -390,6 +394,8 @@ static void count_open_locked(struct node *node, int flags,
 	if (file->opens++ == 0)
 		atomic_fetch_add(&file->fs->files_open, 1);
 	counter_add(&file->counts.opens, 1);
+	if (writer && file->writers == 0)
+		loss_opened(file);
 	file->writers += writer;
 	file->mappers += mapper;
 	if (mapper && file->path == data_path_kernel)
@@ -459,6 +465,9 @@ int file_open(struct filesystem *fs, struct node *node, int flags,
 		keep = cache_is_good(fs, node);
 		count_open_locked(node, flags, handle, opened);
 		opened->keep_cache = keep;
+		if (opened->path == data_path_daemon)
+			counter_add(keep ? &fs->counters.cache_kept :
+					   &fs->counters.cache_dropped, 1);
 		handle->privileged =
 			writer && (node->file->bits_cleared ||
 				   (fstat(node->file->fd, &st) == 0 &&

@@ -26,6 +26,7 @@
 #include "core/growth.h"
 #include "core/mapping.h"
 #include "core/policy.h"
+#include "core/policy_file.h"
 #include "core/scheduler.h"
 #include "os/credentials.h"
 #include "os/inode.h"
@@ -43,6 +44,7 @@ enum data_path {
 /* The policies that hold for an open file. Never changed, only replaced. */
 struct file_policies {
 	struct policy effective;
+	struct policy_lines lines; /* which rules they are from */
 	struct file_policies *older; /* somebody may still look at it */
 };
 
@@ -57,7 +59,7 @@ struct file_counts {
 };
 
 struct file {
-	struct node *node;
+	struct node *node; /* a look-up of it is held */
 	struct filesystem *fs;
 	_Atomic unsigned refs;
 	/* The node's lock. */
@@ -108,8 +110,12 @@ struct file {
 	_Atomic int64_t synced_mtime; /* ns, before it began; kernel path */
 	int64_t every_due; /* of a file that is looked at more often */
 	_Atomic int64_t error_at; /* ns since the epoch; 0: none */
+	/* What a power cut would take; loss.c. clock_now(). */
+	_Atomic int64_t unsynced_since; /* 0: nothing */
+	_Atomic bool unsynced_again;
+	_Atomic int64_t looked_at; /* unwritten then; kernel path */
 	bool settled; /* its last sync is scheduled; the node's lock */
-	_Atomic bool closed; /* by everybody; keeps a look-up of the node */
+	_Atomic bool closed; /* by everybody */
 
 	TAILQ_ENTRY(file) link; /* the filesystem's files_lock */
 };
@@ -225,13 +231,18 @@ int file_sync_now(struct file *file, off_t offset, off_t length);
 int file_sync_at_close(struct file_handle_state *handle);
 
 /*
- * The policies in force; valid as long as the file is.
+ * The policies in force, and where they come from; valid as long as the file
+ * is.
  */
+static inline const struct file_policies *file_policies(const struct file *file)
+{
+	return atomic_load_explicit(&((struct file *)file)->policies,
+				    memory_order_acquire);
+}
+
 static inline const struct policy *file_policy(const struct file *file)
 {
-	return &atomic_load_explicit(&((struct file *)file)->policies,
-				     memory_order_acquire)
-			->effective;
+	return &file_policies(file)->effective;
 }
 
 /* Advises the mapping until the last close, whatever the policy is. */
@@ -256,6 +267,21 @@ static inline bool file_waits_at_close(const struct file *file)
 
 /* Puts other policies of its own in force. 0 or -ENOMEM. */
 int file_set_policies(struct file *file, const struct policy *own);
+
+/*
+ * The node's file was held or let go (hold.h). Where policies may come from a
+ * file, a held node stays known: its path is needed when that file changes.
+ * The caller has a look-up.
+ */
+void file_note_hold(struct filesystem *fs, struct node *node);
+
+/*
+ * The policy file is another: open files get the policies that hold now, and
+ * files are let go that are not to be held in memory any more. From a thread
+ * known to RCU. How many open files have other policies now, or -ENOMEM: some
+ * have not got theirs.
+ */
+ssize_t file_reload_policies(struct filesystem *fs);
 
 /*
  * The node's file with a reference (file_release()), or NULL when it is not

@@ -27,6 +27,15 @@ bool file_may_take_kernel_path(struct file *file);
 /* It is open now: advice, locking, what is to be read ahead. */
 void file_apply_policies(struct file *file);
 
+/*
+ * An open file, with the node's lock: the policy file is another. 1: other
+ * policies are in force now; 0; -ENOMEM.
+ */
+int file_reload_policies_locked(struct file *file);
+
+/* The same as file_note_hold(), with the node's lock. */
+void file_note_hold_locked(struct filesystem *fs, struct node *node);
+
 /* Its size may have changed: what is locked follows. */
 void file_follow_hold(struct file *file);
 
@@ -52,6 +61,13 @@ int file_cutting(struct node *node);
  * it; *dropped: programs' cached pages are of contents that are gone.
  */
 struct staged *file_unstage_locked(struct file *file, bool *dropped);
+/*
+ * The time of its sync has come, which was set when it became dirty; a commit
+ * for another file may have taken what it had then. Changes are to be
+ * committed within `every` ns (0: at once). Returns when: the past for now,
+ * SYNC_NEVER if there are none. By the scheduler.
+ */
+int64_t file_staged_due(struct file *file, int64_t every);
 /*
  * Clears what a write by this caller clears of setuid, setgid and
  * capabilities. 0 or -errno.

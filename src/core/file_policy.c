@@ -16,20 +16,31 @@
 #include "core/file_internal.h"
 #include "core/filesystem.h"
 #include "core/policy_store.h"
+#include "os/inode.h"
 #include "os/pagecache.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
-static int put_in_force(struct file *file, const struct policy *own)
+static int replace_policies(struct file *file,
+			    const struct file_policies *with)
 {
 	struct file_policies *policies = malloc(sizeof(*policies));
 
 	if (!policies)
 		return -ENOMEM;
-	policy_merge(&policies->effective, own, &file->fs->settings.policy);
+	*policies = *with;
 	policies->older = file->policies;
 	atomic_store_explicit(&file->policies, policies, memory_order_release);
 	return 0;
+}
+
+static int put_in_force(struct file *file, const struct policy *own)
+{
+	struct file_policies policies;
+
+	policy_in_force(file->fs, file->node, own, &policies.effective,
+			&policies.lines);
+	return replace_policies(file, &policies);
 }
 
 int file_load_policies(struct file *file, const struct policy *inherited)
@@ -139,6 +150,7 @@ static void hold_pages(void *argument)
 {
 	struct file *file = argument;
 	const struct policy *policy = file_policy(file);
+	char path[PATH_MAX];
 	struct store_id id;
 	int r = 0;
 
@@ -153,10 +165,13 @@ static void hold_pages(void *argument)
 	if (file_policy(file)->lock == policy_lock_off)
 		hold_drop(&file->fs->holds, &id);
 	file->lock_error = -r;
-	if (r < 0)
-		log_warning("lock=on: a file's pages can't be held: %s%s",
-			    strerror(-r),
-			    r == -ENOMEM ? " (see -o lock-limit)" : "");
+	if (r < 0) {
+		inode_read_path(file_descriptor(file), path);
+		log_event(event_lock_failed, "the pages of '%s' can't be "
+			  "held in memory, as its lock= wants: %s", path,
+			  strerror(-r));
+	}
+	file_note_hold(file->fs, file->node);
 	node_forget(&file->fs->nodes, file->node, 1);
 	file_release(file);
 }
@@ -197,20 +212,54 @@ void file_apply_policies(struct file *file)
 		hold_later(file);
 }
 
+/* With the node's lock: others are in force now. */
+static void follow_policies(struct file *file)
+{
+	advise(file, file_policy(file));
+	/* What was written so far may not have been counted. */
+	file->dirty = file->dirty || file->writers > 0;
+	file_track(file, file->writers > 0);
+}
+
 int file_set_policies(struct file *file, const struct policy *own)
 {
 	int r;
 
 	lock_take(&file->node->lock, lock_rank_node);
 	r = put_in_force(file, own);
-	if (r == 0) {
-		advise(file, file_policy(file));
-		/* What was written so far may not have been counted. */
-		file->dirty = file->dirty || file->writers > 0;
-		file_track(file, file->writers > 0);
-	}
+	if (r == 0)
+		follow_policies(file);
 	lock_drop(&file->node->lock, lock_rank_node);
 	return r;
+}
+
+int file_reload_policies_locked(struct file *file)
+{
+	const struct file_policies *before = file->policies;
+	struct file_policies now;
+	struct store_id id;
+	bool same;
+	int r;
+
+	/* What it has of its own is in there, as it is set. */
+	policy_in_force(file->fs, file->node, &before->effective,
+			&now.effective, &now.lines);
+	same = policy_same(&now.effective, &before->effective);
+	if (same &&
+	    memcmp(&now.lines, &before->lines, sizeof(now.lines)) == 0)
+		return 0;
+	r = replace_policies(file, &now);
+	if (r < 0 || same)
+		return r;
+	follow_policies(file);
+	if (now.effective.lock == before->effective.lock)
+		return 1;
+	node_id(file->node, &id);
+	hold_drop(&file->fs->holds, &id);
+	file_note_hold_locked(file->fs, file->node);
+	if (now.effective.lock != policy_lock_off)
+		hold_later(file);
+	return 1;
 }
 
 /* ---- directories ------------------------------------------------------- */

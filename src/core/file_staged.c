@@ -56,6 +56,27 @@ int file_stat(struct file *file, struct stat *st)
 	return 0;
 }
 
+/* A commit that is under way may fail, and then gives back what it took. */
+#define LOOK_AGAIN INT64_C(1000000000)
+
+int64_t file_staged_due(struct file *file, int64_t every)
+{
+	int64_t since;
+
+	/* Their time is not kept; whoever comes first makes the commit. */
+	if (every == 0 || stage_has_removals(file->fs->stage))
+		return 0;
+	/* First, so that a writer who comes after the question sets it. */
+	file->dirty = false;
+	since = staged_changed_since(file->staged);
+	if (since == 0 && !staged_is_uncommitted(file->staged)) {
+		file->dirty_bytes = 0;
+		return SYNC_NEVER;
+	}
+	file->dirty = true;
+	return since == 0 ? clock_now() + LOOK_AGAIN : since + every;
+}
+
 /* ---- opening and closing ------------------------------------------------ */
 
 static bool may_stage(const struct file *file)
@@ -66,8 +87,8 @@ static bool may_stage(const struct file *file)
 		return false;
 	if (file->node->id_mount == 0)
 		return true;
-	log_warning_once("map=: only files on the file system of the store's "
-			 "root can be staged or private; others are shared");
+	log_event(event_map_elsewhere, "a file with map=staged or map=private "
+		  "is on another file system than the store's root");
 	return false;
 }
 
@@ -112,8 +133,9 @@ void file_settle_map(struct filesystem *fs, struct node *node)
 	int r = file_settle(fs, node);
 
 	if (r < 0)
-		log_warning("a file's map= can't change yet: %s",
-			    strerror(-r));
+		log_event(event_map_unchanged,
+			  "the map= of a file (inode %llu) can't change yet: "
+			  "%s", (unsigned long long)node->ino, strerror(-r));
 	lock_take(&node->lock, lock_rank_node);
 	node->is_settled = true;
 	lock_drop(&node->lock, lock_rank_node);

@@ -30,8 +30,10 @@
 #include "core/file_internal.h"
 #include "core/filesystem.h"
 #include "core/group.h"
+#include "core/loss.h"
 #include "core/stage.h"
 #include "os/clock.h"
+#include "os/inode.h"
 #include "os/pagecache.h"
 #include "util/log.h"
 
@@ -63,9 +65,11 @@ static void count_error(struct file *file, int error)
 static void note_error(struct file *file, int error)
 {
 	struct node *node = file->node;
+	char path[PATH_MAX];
 
-	log_error("inode %llu: sync: %s", (unsigned long long)node->ino,
-		  strerror(error));
+	inode_read_path(file_descriptor(file), path);
+	log_event(event_sync_failed, "syncing '%s' (inode %llu): %s", path,
+		  (unsigned long long)node->ino, strerror(error));
 	count_error(file, error);
 	if (file->closed) {
 		lock_take(&node->lock, lock_rank_node);
@@ -117,6 +121,7 @@ static void forget_dirty(struct file *file)
 {
 	struct stat st;
 
+	loss_begin(file);
 	file->dirty = false;
 	file->dirty_bytes = 0;
 	if (file->path == data_path_kernel && fstat(file->fd, &st) == 0)
@@ -161,6 +166,8 @@ static int sync_file(struct file *file, bool data_only,
 	if (r < 0) {
 		r = -errno;
 		note_error(file, -r);
+	} else {
+		loss_end(file, begin);
 	}
 	note_time(file, begin);
 	return r;
@@ -261,15 +268,18 @@ static void sync_scheduled(struct file *file)
 		return;
 	/* Has everything been synced together since? */
 	if (fs->whole.done_from > since) {
+		loss_end(file, fs->whole.done_from);
 		learn_error(file);
 		return;
 	}
 	begin = clock_now();
 	at_work = atomic_fetch_add(&fs->syncing, 1);
-	if (at_work < MANY || filesystem_sync_since(fs, since) < 0)
+	if (at_work < MANY || filesystem_sync_since(fs, since) < 0) {
 		sync_file(file, true, commit_by_time);
-	else
+	} else {
+		loss_end(file, begin);
 		learn_error(file);
+	}
 	atomic_fetch_sub(&fs->syncing, 1);
 	counter_add(&fs->counters.sync_scheduled, 1);
 	counter_add(&file->counts.syncs, 1);
@@ -303,6 +313,16 @@ static int64_t period(const struct file *file, const struct policy *policy)
 	return every - lead(file, policy->every);
 }
 
+/* 0: it is due when its time has come, whoever has committed since. */
+static int64_t staged_period(const struct file *file,
+			     const struct policy *policy)
+{
+	if ((policy->close && file->closed) ||
+	    (policy->dirty > 0 && file->dirty_bytes >= policy->dirty))
+		return 0;
+	return policy->every - lead(file, policy->every);
+}
+
 static void schedule(struct file *file, int64_t due)
 {
 	if (!atomic_exchange(&file->scheduled, true))
@@ -330,8 +350,9 @@ void file_track(struct file *file, bool writer)
 			policy->close;
 	if (!file->tracked || !writer)
 		return;
+	/* To the tick: what is opened within one is due together. */
 	if (is_written_unseen(file) || file->dirty)
-		schedule_look(file, policy, clock_now());
+		schedule_look(file, policy, clock_coarse());
 }
 
 void file_dirtied(struct file *file, size_t bytes)
@@ -339,6 +360,7 @@ void file_dirtied(struct file *file, size_t bytes)
 	const struct policy *policy;
 	int64_t now;
 
+	loss_written(file);
 	if (!file->tracked)
 		return;
 	policy = file_policy(file);
@@ -399,15 +421,26 @@ static int64_t run_sync(struct sync_item *item)
 		int r = filesystem_write_back_clients(file->fs,
 						      now - policy->every / 8);
 		if (r < 0) {
-			log_warning("what programs have mapped can't be "
-				    "written back: %s", strerror(-r));
+			log_event(event_mapped_unwritten, "writing back what "
+				  "programs changed in mapped files: %s",
+				  strerror(-r));
 			again = LOOK_BUSY;
 		}
 	}
 	if (unseen && policy->dirty > 0 && file->path == data_path_kernel)
 		return look_at_amount(file, policy, now);
-	if (may_be_dirty(file))
+	if (file->staged && may_be_dirty(file)) {
+		int64_t due = file_staged_due(file, staged_period(file,
+								  policy));
+		if (due > now && due != SYNC_NEVER)
+			return unseen && again < due - now ? now + again : due;
+		if (due <= now)
+			sync_scheduled(file);
+	} else if (may_be_dirty(file)) {
 		sync_scheduled(file);
+	} else {
+		loss_clean(file, now);
+	}
 	/* The commit failed, or left it out for now. */
 	if (file->staged && !is_gone(file) &&
 	    staged_is_uncommitted(file->staged))
@@ -444,8 +477,6 @@ void file_sync_closing_locked(struct file *file)
 {
 	if (!file->tracked && !file->scheduled)
 		return;
-	/* What is synced later may fail later: the node is then needed. */
-	node_hold(file->node);
 	atomic_fetch_add(&file->node->files_closed, 1);
 	atomic_fetch_add(&file->fs->files_closed, 1);
 	file->closed = true;
@@ -521,6 +552,7 @@ void file_sync_closed(struct file *file)
 	file->dirty = true;
 	file->written_at = clock_coarse();
 	if (fs->files_closed > fs->files_closed_limit) {
+		loss_leave(file);
 		filesystem_want_sync(fs, due);
 		unschedule(file);
 	} else if (policy->close || policy->every > 0) {
@@ -563,6 +595,8 @@ static void group_done(struct group_waiter *waiter, int result)
 
 	if (result < 0)
 		note_error(file, -result);
+	else
+		loss_end(file, grouped->begin);
 	note_time(file, grouped->begin);
 	histogram_add(&file->fs->counters.fsync_time,
 		      clock_now() - grouped->begin);

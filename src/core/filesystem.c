@@ -66,8 +66,9 @@ static int64_t run_whole(struct sync_item *item)
 	r = filesystem_sync_all(fs, from, false);
 	if (r < 0) {
 		counter_add(&fs->counters.sync_errors, 1);
-		log_error("syncing the store: %s: data of files that were "
-			  "closed may be lost", strerror(-r));
+		log_event(event_sync_failed,
+			  "syncing the whole store, with files that have been "
+			  "closed: %s", strerror(-r));
 	}
 	return SYNC_NEVER;
 }
@@ -118,6 +119,7 @@ int filesystem_init(struct filesystem *fs, int root_fd, unsigned descriptors,
 
 	memset(fs, 0, sizeof(*fs));
 	fs->settings = *settings;
+	fs->settings.policy_file = NULL; /* the defaults have it */
 	fs->passthrough_device = -1;
 	fs->started = clock_now();
 	fs->files_closed_limit = path_limit(descriptors);
@@ -129,6 +131,7 @@ int filesystem_init(struct filesystem *fs, int root_fd, unsigned descriptors,
 	path_cache_init(&fs->paths, &fs->store, path_limit(descriptors));
 	mapping_pool_init(&fs->mappings, 0);
 	policy_store_init(&fs->policies);
+	policy_defaults_init(&fs->defaults, settings->policy_file);
 	fs->scheduler = scheduler_new(SYNCERS);
 	if (r == 0 && !fs->scheduler)
 		r = -ENOMEM;
@@ -138,6 +141,7 @@ int filesystem_init(struct filesystem *fs, int root_fd, unsigned descriptors,
 		r = make_stage(fs);
 	if (r == 0)
 		r = node_table_init(&fs->nodes, &fs->paths);
+	fs->nodes.keeps_names = fs->defaults.by_path;
 	if (r == 0)
 		r = add_root(fs);
 	if (r < 0)
@@ -188,6 +192,7 @@ void filesystem_fini(struct filesystem *fs)
 		scheduler_free(fs->scheduler);
 	hold_table_fini(&fs->holds);
 	node_table_fini(&fs->nodes);
+	policy_defaults_fini(&fs->defaults);
 	policy_store_fini(&fs->policies);
 	mapping_pool_fini(&fs->mappings);
 	path_cache_fini(&fs->paths);
@@ -227,9 +232,12 @@ int filesystem_sync_since(struct filesystem *fs, int64_t since)
 	if (fs->whole.done_from <= since) {
 		begin = clock_now();
 		counter_add(&fs->counters.sync_whole, 1);
+		loss_begin_all(fs);
 		r = store_sync(&fs->store);
-		if (r == 0)
+		if (r == 0) {
 			fs->whole.done_from = begin;
+			loss_end_all(fs, begin);
+		}
 	}
 	lock_drop(&fs->whole.lock, lock_rank_whole_sync);
 	return r;

@@ -13,10 +13,12 @@
 
 #include "core/counters.h"
 #include "core/hold.h"
+#include "core/loss.h"
 #include "core/mapping.h"
 #include "core/node.h"
 #include "core/path.h"
 #include "core/policy.h"
+#include "core/policy_defaults.h"
 #include "core/policy_store.h"
 #include "core/scheduler.h"
 #include "store/store.h"
@@ -33,6 +35,8 @@ struct filesystem_settings {
 	double entry_timeout;
 	double negative_timeout;
 	struct policy policy; /* what holds where nothing is set */
+	/* What holds there by path; taken over. NULL: there is none. */
+	struct policy_file *policy_file;
 	uint64_t lock_limit; /* bytes; UINT64_MAX: the process's limit */
 	uint64_t stage_limit; /* bytes; UINT64_MAX: a quarter of the memory */
 	uint64_t journal_size; /* bytes; 0: JOURNAL_SIZE_DEFAULT */
@@ -53,6 +57,11 @@ struct filesystem_clients {
 			   off_t length);
 	/* Lines for the mount's `stats`. */
 	void (*describe)(void *context, FILE *out);
+	/* Requests by operation, and the operation's name; for `metrics`. */
+	const struct operation_counts *operations;
+	unsigned operation_count;
+	const char *(*operation_name)(uint32_t operation);
+	const char *mountpoint;
 	void *context;
 };
 
@@ -72,12 +81,14 @@ struct filesystem {
 	struct node_table nodes;
 	struct mapping_pool mappings;
 	struct policy_store policies;
+	struct policy_defaults defaults;
 	struct hold_table holds;
 	struct scheduler *scheduler;
 	struct stage *stage;
 	struct group *groups[STORE_MOUNTS_MAX]; /* the store's lock */
 	struct whole_sync whole;
 	struct counters counters;
+	struct loss loss;
 	int64_t started; /* clock_now() */
 
 	struct lock files_lock; /* protects files */
@@ -97,8 +108,8 @@ struct filesystem {
 };
 
 /*
- * Takes root_fd over in every case. descriptors is the process's limit. 0 or
- * -errno.
+ * Takes root_fd and settings->policy_file over in every case. descriptors is
+ * the process's limit. 0 or -errno.
  */
 int filesystem_init(struct filesystem *fs, int root_fd, unsigned descriptors,
 		    const struct filesystem_settings *settings);

@@ -297,6 +297,34 @@ bool hold_has(struct hold_table *table, const struct store_id *id,
 	return file != NULL;
 }
 
+struct listing {
+	struct store_id *ids;
+	size_t count;
+};
+
+static void add_to_listing(const void *entry, VISIT visit, void *argument)
+{
+	const struct held_file *const *file = entry;
+	struct listing *listing = argument;
+
+	if (visit == postorder || visit == leaf)
+		listing->ids[listing->count++] = (*file)->id;
+}
+
+int hold_list(struct hold_table *table, struct store_id **ids, size_t *count)
+{
+	struct listing listing = { 0 };
+
+	lock_take(&table->lock, lock_rank_hold);
+	listing.ids = calloc(table->count + 1, sizeof(struct store_id));
+	if (listing.ids)
+		twalk_r(table->files, add_to_listing, &listing);
+	lock_drop(&table->lock, lock_rank_hold);
+	*ids = listing.ids;
+	*count = listing.count;
+	return listing.ids ? 0 : -ENOMEM;
+}
+
 struct hold_totals hold_totals(struct hold_table *table)
 {
 	struct hold_totals totals;

@@ -59,6 +59,9 @@ void hold_drop(struct hold_table *table, const struct store_id *id);
 bool hold_has(struct hold_table *table, const struct store_id *id,
 	      uint64_t *bytes);
 
+/* Which files are held: malloc'ed. 0 or -ENOMEM. */
+int hold_list(struct hold_table *table, struct store_id **ids, size_t *count);
+
 struct hold_totals {
 	uint64_t bytes;
 	uint64_t limit; /* UINT64_MAX: none */

@@ -98,15 +98,17 @@ static void evict_surplus(struct mapping_pool *pool)
 {
 	struct region *evicted;
 
-	do {
+	for (;;) {
 		evicted = NULL;
 		lock_take(&pool->lock, lock_rank_mapping_pool);
 		if (pool->count >= pool->limit)
 			evicted = evict_locked(pool);
 		lock_drop(&pool->lock, lock_rank_mapping_pool);
-		if (evicted)
-			region_put(evicted);
-	} while (evicted);
+		if (!evicted)
+			break;
+		pool->evicted++;
+		region_put(evicted);
+	}
 }
 
 /* Puts a region of mapping, whose lock is held, into the pool. */
@@ -118,6 +120,7 @@ static void pool_add(struct mapping *mapping, struct region *region)
 	lock_take(&pool->lock, lock_rank_mapping_pool);
 	TAILQ_INSERT_TAIL(&pool->regions, region, link);
 	pool->count++;
+	pool->made++;
 	region->owner = mapping;
 	mapping->region = region;
 	lock_drop(&pool->lock, lock_rank_mapping_pool);

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/queue.h>
 #include <sys/types.h>
 
@@ -37,6 +38,8 @@ struct mapping_pool {
 	TAILQ_HEAD(, region) regions;
 	_Atomic unsigned count;
 	unsigned limit;
+	_Atomic uint64_t made; /* so far */
+	_Atomic uint64_t evicted; /* because of the limit */
 };
 
 struct mapping {

@@ -71,7 +71,10 @@ int node_table_init(struct node_table *table, struct path_cache *paths)
 					     CDS_LFHT_ACCOUNTING,
 				     NULL),
 	};
-	return table->hash ? 0 : -ENOMEM;
+	if (!table->hash)
+		return -ENOMEM;
+	lock_init(&table->names_lock);
+	return 0;
 }
 
 static unsigned long hash_of(const struct store_id *id)
@@ -137,15 +140,25 @@ static void retire(struct node_table *table, struct node *node)
 		free_retired(table);
 }
 
-static struct node *node_new(const struct store_id *id, const struct stat *st,
+static bool keeps_name(const struct node_table *table,
+		       const struct store_id *id, const struct node *parent,
+		       const char *name)
+{
+	if (table->keeps_names)
+		return parent;
+	return name && id->type == STORE_ID_BY_NUMBER;
+}
+
+static struct node *node_new(const struct node_table *table,
+			     const struct store_id *id, const struct stat *st,
 			     struct node *parent, const char *name)
 {
 	struct node *node = calloc(1, sizeof(*node) + id->length);
 
 	if (!node)
 		return NULL;
-	if (name && id->type == STORE_ID_BY_NUMBER) {
-		node->name = strdup(name);
+	if (keeps_name(table, id, parent, name)) {
+		node->name = strdup(name ? name : "");
 		if (!node->name) {
 			free(node);
 			return NULL;
@@ -232,7 +245,7 @@ struct node *node_get_or_add(struct node_table *table,
 		path_moved(table, node, parent, name);
 		return node;
 	}
-	made = node_new(id, st, parent, name);
+	made = node_new(table, id, st, parent, name);
 	if (!made)
 		return NULL;
 	if (made->parent)
@@ -293,6 +306,36 @@ void node_table_fini(struct node_table *table)
 	rcu_barrier();
 	cds_lfht_destroy(table->hash, NULL);
 	table->hash = NULL;
+	lock_fini(&table->names_lock);
+}
+
+int node_path(struct node_table *table, const struct node *node,
+	      char path[PATH_MAX])
+{
+	char *at = path + PATH_MAX - 1;
+	bool last = true;
+	int r = 0;
+
+	*at = '\0';
+	lock_take(&table->names_lock, lock_rank_names);
+	for (; r == 0 && node != table->root; node = node->parent) {
+		size_t length = node->name ? strlen(node->name) : 0;
+
+		if (!node->parent || !node->name) {
+			r = -ENOENT;
+		} else if ((size_t)(at - path) < length + 1) {
+			r = -ENAMETOOLONG;
+		} else {
+			if (!last)
+				*--at = '/';
+			at -= length;
+			memcpy(at, node->name, length);
+			last = false;
+		}
+	}
+	lock_drop(&table->names_lock, lock_rank_names);
+	memmove(path, at, strlen(at) + 1);
+	return r;
 }
 
 /* Nodes: about a mebibyte. */

@@ -15,6 +15,7 @@
 #ifndef MSYNCFS_CORE_NODE_H
 #define MSYNCFS_CORE_NODE_H
 
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -50,6 +51,7 @@ struct node {
 	/* What is staged was to be settled for an open as something else. */
 	bool is_settled;
 	bool policies_known; /* of a directory */
+	bool held; /* a look-up is kept: file_note_hold() */
 	uint64_t stamp; /* contents at the last close; 0: not known */
 	/* Closed ones whose last sync is still to come. */
 	_Atomic unsigned files_closed;
@@ -57,8 +59,12 @@ struct node {
 	_Atomic int pending_error;
 	unsigned policies_version; /* grows when they are changed */
 	struct policy *policies; /* its own, NULL: none are set */
-	struct node *parent; /* where to find it again without handles, */
-	char *name; /* else both NULL; the parent is counted */
+	/*
+	 * Where it was last found, if that is kept, else both NULL; the parent
+	 * is counted. To change them takes the table's names_lock as well.
+	 */
+	struct node *parent;
+	char *name; /* "": it has none, O_TMPFILE */
 
 	/* The path cache's lock. */
 	bool path_listed;
@@ -82,6 +88,9 @@ struct node_table {
 	struct cds_lfht *hash;
 	struct path_cache *paths;
 	struct node *root;
+	/* Of what is found by handle too, for node_path(); set at start. */
+	bool keeps_names;
+	struct lock names_lock; /* all nodes' parents and names together */
 	_Atomic uint64_t count;
 	/* Gone, and to be freed together after one grace period. */
 	_Atomic(struct node *) retired;
@@ -99,8 +108,9 @@ void node_table_fini(struct node_table *table);
 
 /*
  * The node of an inode, made if there is none, with one look-up more. parent
- * and name say where it was found (NULL for the root); they are kept only
- * for an id by number. NULL: out of memory.
+ * and name say where it was found (NULL for the root, name NULL for a file
+ * that has none); they are kept only for an id by number, or if the table
+ * keeps_names. NULL: out of memory.
  */
 struct node *node_get_or_add(struct node_table *table,
 			     const struct store_id *id, const struct stat *st,
@@ -114,6 +124,14 @@ void node_hold(struct node *node);
 
 /* Takes count look-ups back; the node is gone with the last. */
 void node_forget(struct node_table *table, struct node *node, uint64_t count);
+
+/*
+ * Where the node is, relative to the root, by the names that were looked up
+ * last; "" is the root. The node's lock may be held. 0; -ENOENT when it is
+ * not known, always so without keeps_names; -ENAMETOOLONG.
+ */
+int node_path(struct node_table *table, const struct node *node,
+	      char path[PATH_MAX]);
 
 /*
  * Frees what is gone, and gives the memory back to the system if it is much.

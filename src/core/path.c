@@ -125,6 +125,12 @@ static int whereabouts(struct node *node, struct node **parent, char **name)
 	return r;
 }
 
+static void count(struct path_cache *cache, bool hit)
+{
+	atomic_fetch_add_explicit(hit ? &cache->hits : &cache->misses, 1,
+				  memory_order_relaxed);
+}
+
 /* The descriptor that is there already, if any. */
 static bool borrow(struct node *node, struct path *path)
 {
@@ -271,6 +277,8 @@ static int path_get_by_name(struct node_table *table, struct node *node,
 
 	if (r == 0)
 		r = climb(table, &way, path);
+	if (r == 0)
+		count(table->paths, way.count == 1);
 	for (size_t i = way.count; r == 0 && i-- > 1;) {
 		struct step *step = &way.steps[i - 1];
 		int fd = open_child(table->paths, path, step);
@@ -295,8 +303,11 @@ int path_get(struct node_table *table, struct node *node, struct path *path)
 
 	if (!cache->store->by_handle)
 		return path_get_by_name(table, node, path);
-	if (borrow(node, path))
+	if (borrow(node, path)) {
+		count(cache, true);
 		return 0;
+	}
+	count(cache, false);
 	node_id(node, &id);
 	fd = store_open(cache->store, &id, O_PATH);
 	if (fd < 0)
@@ -341,26 +352,42 @@ void path_pin(struct path_cache *cache, struct node *node, int fd)
 		close(spare);
 }
 
-void path_moved(struct node_table *table, struct node *node,
-		struct node *parent, const char *name)
+/* With the node's lock. Its parent's node that is to be let go, or NULL. */
+static struct node *take_name(struct node_table *table, struct node *node,
+			      struct node *parent, char *name)
 {
 	struct node *left = NULL;
-	char *copy;
 
-	if (node->id_type != STORE_ID_BY_NUMBER || !parent)
-		return;
-	copy = strdup(name);
-	if (!copy)
-		return; /* found under the old name, or ESTALE */
-	lock_take(&node->lock, lock_rank_node);
+	lock_take(&table->names_lock, lock_rank_names);
 	if (node->parent != parent) {
 		left = node->parent;
 		atomic_fetch_add(&parent->lookups, 1);
 		node->parent = parent;
 	}
 	free(node->name);
-	node->name = copy;
-	if (node->path_pinned) {
+	node->name = name;
+	lock_drop(&table->names_lock, lock_rank_names);
+	return left;
+}
+
+void path_moved(struct node_table *table, struct node *node,
+		struct node *parent, const char *name)
+{
+	bool by_number = node->id_type == STORE_ID_BY_NUMBER;
+	struct node *left = NULL;
+
+	if ((!by_number && !table->keeps_names) || !parent || !name)
+		return;
+	lock_take(&node->lock, lock_rank_node);
+	if (node->parent != parent || !node->name ||
+	    strcmp(node->name, name) != 0) {
+		char *copy = strdup(name);
+
+		/* Else it is found under the old name, or ESTALE. */
+		if (copy)
+			left = take_name(table, node, parent, copy);
+	}
+	if (by_number && node->path_pinned) {
 		node->path_pinned = false;
 		cache_add(table->paths, node);
 	}

@@ -11,6 +11,7 @@
 #define MSYNCFS_CORE_PATH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/queue.h>
 
 #include "os/inode.h"
@@ -27,6 +28,8 @@ struct path_cache {
 	TAILQ_HEAD(, node) nodes;
 	unsigned count;
 	unsigned limit;
+	/* Of path_get(): was there a descriptor, or was the inode opened? */
+	_Atomic uint64_t hits, misses;
 };
 
 /* A borrowed descriptor; path_put() gives it back. */
@@ -58,7 +61,7 @@ void path_pin(struct path_cache *cache, struct node *node, int fd);
 
 /*
  * Notes under which name a node was last found, for nodes that are found by
- * name.
+ * name, and all if the table keeps names.
  */
 void path_moved(struct node_table *table, struct node *node,
 		struct node *parent, const char *name);

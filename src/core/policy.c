@@ -622,6 +622,19 @@ void policy_merge(struct policy *effective, const struct policy *own,
 	*effective = merged;
 }
 
+bool policy_same(const struct policy *one, const struct policy *other)
+{
+	char text[POLICY_TEXT_MAX], other_text[POLICY_TEXT_MAX];
+
+	for (enum policy_name name = 0; name < POLICY_NAMES; name++) {
+		policy_format(one, name, text);
+		policy_format(other, name, other_text);
+		if (strcmp(text, other_text) != 0)
+			return false;
+	}
+	return true;
+}
+
 const char *policy_needs_daemon(const struct policy *policy, bool *must)
 {
 	*must = policy->append || policy->max > 0 ||

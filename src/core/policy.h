@@ -121,6 +121,9 @@ void policy_copy(struct policy *policy, const struct policy *from,
 void policy_merge(struct policy *effective, const struct policy *own,
 		  const struct policy *defaults);
 
+/* Do they say the same? What is set doesn't count. */
+bool policy_same(const struct policy *one, const struct policy *other);
+
 static inline bool policy_has(const struct policy *policy,
 			      enum policy_name name)
 {

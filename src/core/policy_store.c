@@ -198,8 +198,14 @@ static int load_one(const struct inode_handle *inode, enum policy_name name,
 
 	if (n < 0)
 		return is_absent(n) ? 0 : (int)n;
-	if (policy_parse(own, name, text, (size_t)n, error, sizeof(error)) < 0)
-		log_warning("in the store: %s: left out", error);
+	if (policy_parse(own, name, text, (size_t)n, error,
+			 sizeof(error)) < 0) {
+		char path[PATH_MAX];
+
+		inode_read_path(inode->fd, path);
+		log_event(event_policy_ignored, "what is stored for '%s': %s",
+			  path, error);
+	}
 	return 0;
 }
 
@@ -286,9 +292,9 @@ static int keep_in_memory(struct policy_store *policies,
 	default:
 		return reason;
 	}
-	log_warning_once("a policy can't be stored in a file's attributes "
-			 "(%s): such policies hold until the unmount",
-			 strerror(-reason));
+	log_event(event_policy_unstored, "a policy can't be stored in a "
+		  "file's attributes (%s): it holds until the unmount",
+		  strerror(-reason));
 	return remember(policies, id, value, name);
 }
 

@@ -371,8 +371,9 @@ static bool start_worker_locked(struct scheduler *this)
 			   this);
 	pthread_attr_destroy(&attributes);
 	if (r != 0)
-		log_warning_once("no thread for syncing can be started: %s",
-				 strerror(r));
+		log_event(event_sync_workers_few,
+			  "no thread for syncing can be started: %s",
+			  strerror(r));
 	lock_take(&this->lock, lock_rank_scheduler);
 	if (r == 0)
 		return true;

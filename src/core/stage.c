@@ -165,7 +165,8 @@ int stage_need_journal(struct stage *stage)
 		if (r == 0)
 			stage->journal = journal;
 		else
-			log_error("staging is not possible: %s", error);
+			log_event(event_staging_refused,
+				  "a staged file can't be opened: %s", error);
 	}
 	lock_drop(&stage->commit_lock, lock_rank_stage_commit);
 	return r;
@@ -264,6 +265,9 @@ void stage_look(struct stage *stage, struct stage_state *state)
 		.journal_time = stage->last_journal_time,
 		.took = stage->last_took,
 		.error = stage->last_error,
+		.committing = stage->committing_pages * ARENA_PAGE,
+		.committed_at = stage->committed_at,
+		.failing = stage->failed,
 	};
 }
 
@@ -423,6 +427,7 @@ void staged_changed_locked(struct staged *staged)
 	if (staged->is_private || staged->is_changed)
 		return;
 	staged->is_changed = true;
+	staged->changed_at = clock_now();
 	staged_get(staged);
 	if (atomic_fetch_add(&stage->dirty_files, 1) >
 	    stage->settings.files_limit)

@@ -100,6 +100,8 @@ bool staged_is_private(const struct staged *staged);
 bool staged_is_idle(struct staged *staged);
 /* Something that no commit has made durable. */
 bool staged_is_uncommitted(struct staged *staged);
+/* clock_now() of the oldest change that no commit has taken; 0: none. */
+int64_t staged_changed_since(struct staged *staged);
 
 struct staged_state {
 	uint64_t pages; /* in memory, of both layers */
@@ -282,7 +284,17 @@ struct stage_state {
 	uint64_t bytes, committed_files;
 	int64_t pause, journal_time, took; /* ns */
 	int error; /* why nothing can be committed, or 0 */
+	uint64_t committing; /* bytes on their way to the journal */
+	int64_t committed_at; /* clock_now() at the last one's end; 0: none */
+	unsigned failing; /* commits that failed since one did not */
 };
 void stage_look(struct stage *stage, struct stage_state *state);
+
+/* What no commit has made durable yet; looks at each changed file. */
+struct stage_loss {
+	int64_t oldest; /* clock_now() of the oldest change; 0: none */
+	int64_t max; /* ns: the oldest that one ever was */
+};
+void stage_look_loss(struct stage *stage, struct stage_loss *loss);
 
 #endif

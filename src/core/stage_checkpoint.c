@@ -81,9 +81,9 @@ static void store_is_lost(struct stage *stage, int r)
 	stage->broken = -r;
 	stage->last_error = -r;
 	counter_add(&stage->settings.counters->commit_errors, 1);
-	log_error("the store's files can't be synced: %s; what was committed "
-		  "is in the journal: unmount and mount again to have it "
-		  "carried out anew", strerror(-r));
+	log_event(event_checkpoint_failed,
+		  "files that commits were carried out in can't be synced: %s",
+		  strerror(-r));
 }
 
 /*

@@ -75,6 +75,7 @@ static void freeze_file(struct stage *stage, struct staged *staged)
 	staged->committing_unreserved = staged->unreserved;
 	atomic_fetch_sub(&stage->unreserved, staged->unreserved);
 	staged->unreserved = 0;
+	staged->committing_at = staged->changed_at;
 	staged->committing_size = staged->size;
 	staged->committing_mtime = staged->mtime;
 	staged->is_committing = true;
@@ -101,8 +102,10 @@ static void take_directories(struct stage *stage,
 static void freeze(struct stage *stage, struct commit *commit)
 {
 	struct staged *staged, *next;
+	struct counters *counters = stage->settings.counters;
 	int64_t begin = clock_now();
 	int64_t now = clock_coarse();
+	int64_t since = 0;
 
 	stage_gate_close(stage);
 	/* First: whoever asks must not find it nowhere. */
@@ -115,7 +118,11 @@ static void freeze(struct stage *stage, struct commit *commit)
 		atomic_fetch_sub(&stage->dirty_files, 1);
 		commit->count++;
 		commit->pages += staged->committing.pages;
+		if (!staged->is_unlinked)
+			since = stage_older(since, staged->committing_at);
 	}
+	stage->committing_since = since;
+	stage->committing_pages = commit->pages;
 	commit->removals = stage_freeze_removals(stage);
 	stage->removals_frozen = commit->removals > 0;
 	if (commit->count > 0 || commit->removals > 0) {
@@ -123,8 +130,17 @@ static void freeze(struct stage *stage, struct commit *commit)
 		take_directories(stage, &commit->directories);
 	}
 	stage_gate_open(stage);
-	if (commit->count > 0 || commit->removals > 0)
+	if (commit->count > 0 || commit->removals > 0) {
 		stage->last_pause = clock_now() - begin;
+		histogram_add(&counters->commit_pause, stage->last_pause);
+	}
+}
+
+/* What was frozen is durable, or among what is not again. */
+static void end_loss(struct stage *stage)
+{
+	stage->committing_since = 0;
+	stage->committing_pages = 0;
 }
 
 /* Puts what was frozen back; the layers are whole again. */
@@ -149,6 +165,8 @@ static int thaw_file(struct stage *stage, struct staged *staged)
 		staged->committing_unreserved = 0;
 		staged_recount_locked(staged);
 		staged_changed_locked(staged);
+		if (staged->committing_at < staged->changed_at)
+			staged->changed_at = staged->committing_at;
 	}
 	lock_drop(&staged->lock, lock_rank_stage_file);
 	stage_gate_leave(stage);
@@ -182,6 +200,8 @@ static void thaw(struct stage *stage, const struct commit *commit)
 		TAILQ_REMOVE(&stage->committing, staged, commit_link);
 		staged_put(staged);
 	}
+	if (TAILQ_EMPTY(&stage->committing))
+		end_loss(stage);
 }
 
 /* ---- names -------------------------------------------------------------- */
@@ -375,6 +395,7 @@ static int write_journal(struct stage *stage, const struct commit *commit)
 			r = journal_append(stage->journal, &transaction);
 	}
 	stage->last_journal_time = clock_now() - begin;
+	histogram_add(&counters->commit_journal, stage->last_journal_time);
 	if (r < 0) {
 		(void)journal_reset(stage->journal);
 		return r;
@@ -428,8 +449,8 @@ static int apply(struct stage *stage, struct commit *commit)
 		next = TAILQ_NEXT(staged, commit_link);
 		r = do_hidden(staged, change, apply_change);
 		if (r < 0) {
-			log_error("a commit can't be carried out in the store: "
-				  "%s: %s; it is safe in the journal",
+			log_event(event_commit_unapplied, "a commit can't be "
+				  "carried out in the store: '%s': %s",
 				  change->path, strerror(-r));
 			return r;
 		}
@@ -498,11 +519,14 @@ static int commit_frozen(struct stage *stage, struct commit *commit)
 		r = reserve(stage, commit);
 	if (r == 0)
 		r = write_journal(stage, commit);
-	if (r == 0)
-		stage->is_written = true;
-	else
+	if (r < 0) {
 		thaw(stage, commit);
-	return r;
+		return r;
+	}
+	stage->is_written = true;
+	stage_note_loss(stage, stage->committing_since);
+	end_loss(stage);
+	return 0;
 }
 
 static int failed(struct stage *stage, int r)
@@ -511,9 +535,8 @@ static int failed(struct stage *stage, int r)
 	counter_add(&stage->settings.counters->commit_errors, 1);
 	/* Each try would say it again. */
 	if (stage->failed++ == 0)
-		log_error("a commit failed: %s; nothing is lost as long as "
-			  "the mount lives, it is tried again",
-			  strerror(-r));
+		log_event(event_commit_failed,
+			  "staged files can't be committed: %s", strerror(-r));
 	return r;
 }
 
@@ -521,12 +544,17 @@ static void succeeded(struct stage *stage, const struct commit *commit,
 		      int64_t begin)
 {
 	if (stage->failed > 0)
-		log_info("commits work again");
+		log_event(event_commits_resumed,
+			  "staged files are committed again, after %u failures",
+			  stage->failed);
 	stage->failed = 0;
 	stage->last_error = 0;
 	stage->last_bytes = commit->pages * ARENA_PAGE;
 	stage->last_files = commit->count;
-	stage->last_took = clock_now() - begin;
+	stage->committed_at = clock_now();
+	stage->last_took = stage->committed_at - begin;
+	histogram_add(&stage->settings.counters->commit_took,
+		      stage->last_took);
 	count_cause(stage, commit->cause);
 }
 
@@ -622,8 +650,8 @@ static int commit_directly(struct stage *stage)
 	};
 	int r = 0;
 
-	log_warning("the journal has no room to grow: the last changes go to "
-		    "the store's files directly");
+	log_event(event_journal_full, "the journal has no room to grow: the "
+		  "last changes go to the store's files directly");
 	stage_enter_commit(stage);
 	/* What is in the journal is older: it must not be carried out again. */
 	if (stage->journal)

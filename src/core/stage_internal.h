@@ -57,6 +57,8 @@ struct staged {
 
 	/* Its dirty layer, size or time is to be committed: on the list. */
 	_Atomic bool is_changed;
+	_Atomic int64_t changed_at; /* since when; clock_now() */
+	int64_t committing_at; /* the same of what is committing */
 	/* The stage's lock. */
 	TAILQ_ENTRY(staged) all_link;
 	/* Changed with the gate and the stage's lock, or the gate alone. */
@@ -110,7 +112,7 @@ struct stage {
 	bool removals_frozen;
 	bool removed_names; /* carried out and not checkpointed */
 	_Atomic int broken; /* errno: the store lost what was applied */
-	unsigned failed; /* commits that failed since one did not */
+	_Atomic unsigned failed; /* commits that failed since one did not */
 
 	struct lock lock; /* protects what follows */
 	struct staged_list all;
@@ -140,7 +142,18 @@ struct stage {
 	_Atomic uint64_t last_sequence, last_bytes, last_files;
 	_Atomic int64_t last_pause, last_journal_time, last_took; /* ns */
 	_Atomic int last_error;
+	_Atomic int64_t committed_at; /* clock_now() */
+
+	/* Of what is frozen and not yet durable. */
+	_Atomic int64_t committing_since; /* its oldest change; 0: none */
+	_Atomic uint64_t committing_pages;
+	_Atomic int64_t loss_max; /* ns: how old a change ever got */
 };
+
+/* What was that old is durable now. since: clock_now(), or 0. */
+void stage_note_loss(struct stage *stage, int64_t since);
+/* The earlier of two times; 0 is none. */
+int64_t stage_older(int64_t a, int64_t b);
 
 /* A change is about to be made to a staged file; not while it is frozen. */
 void stage_gate_enter(struct stage *stage);

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/counters.h"
 #include "core/stage_internal.h"
 #include "os/clock.h"
 
@@ -151,6 +152,7 @@ static int read_missing(int fd, char *buffer, size_t size, off_t offset,
 ssize_t staged_read(struct staged *staged, int fd, char *buffer, size_t size,
 		    off_t offset, bool *simple)
 {
+	struct counters *counters = staged->stage->settings.counters;
 	struct missing missing = { 0 };
 	uint64_t first, count;
 	int r;
@@ -173,6 +175,9 @@ ssize_t staged_read(struct staged *staged, int fd, char *buffer, size_t size,
 	else if (buffer)
 		copy_locked(staged, buffer, size, offset, &missing);
 	lock_drop(&staged->lock, lock_rank_stage_file);
+	if (size > 0)
+		counter_add(*simple ? &counters->staged_misses :
+				      &counters->staged_hits, 1);
 	if (*simple)
 		return (ssize_t)size;
 	if (!buffer)

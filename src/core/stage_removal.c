@@ -281,9 +281,9 @@ int stage_apply_removals(struct stage *stage, struct removal_list *done)
 	while ((removal = next_frozen(stage, NULL)) != NULL) {
 		r = apply_one(stage, removal);
 		if (r < 0) {
-			log_error("a commit's removal of a name can't be "
-				  "carried out in the store: %s",
-				  strerror(-r));
+			log_event(event_commit_unapplied, "a commit can't be "
+				  "carried out in the store: removing '%s': %s",
+				  removal->name, strerror(-r));
 			return r;
 		}
 		finish_one(stage, removal);

@@ -8,7 +8,10 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 
+#include "core/counters.h"
+#include "fuse/request.h"
 #include "fuse/wire.h"
+#include "os/clock.h"
 #include "util/log.h"
 
 static const char *const names[WIRE_OPCODES] = {
@@ -65,25 +68,62 @@ static const char *const names[WIRE_OPCODES] = {
 	[53] = "COPY_FILE_RANGE_64",
 };
 
-static _Atomic uint64_t counts[WIRE_OPCODES];
+static struct operation_counts counts[WIRE_OPCODES];
 
 const char *counters_name(uint32_t opcode)
 {
 	return opcode < WIRE_OPCODES && names[opcode] ? names[opcode] : "?";
 }
 
+/* What can't be told apart is counted at 0. */
+static struct operation_counts *counts_of(uint32_t opcode)
+{
+	return &counts[opcode < WIRE_OPCODES ? opcode : 0];
+}
+
+const struct operation_counts *counters_all(void)
+{
+	return counts;
+}
+
 void counters_add(uint32_t opcode)
 {
-	/* What can't be told apart is counted at 0. */
-	if (opcode >= WIRE_OPCODES)
-		opcode = 0;
-	atomic_fetch_add_explicit(&counts[opcode], 1, memory_order_relaxed);
+	counter_add(&counts_of(opcode)->requests, 1);
+}
+
+bool counters_is_timed(uint32_t opcode)
+{
+	switch (opcode) {
+	case WIRE_FORGET:
+	case WIRE_BATCH_FORGET:
+	case WIRE_INTERRUPT:
+	case WIRE_NOTIFY_REPLY:
+	case WIRE_INIT:
+	case WIRE_DESTROY:
+		return false;
+	default:
+		return true;
+	}
+}
+
+void counters_answered(const struct request_clock *clock)
+{
+	if (clock->begin != 0)
+		histogram_add(&counts_of(clock->opcode)->took,
+			      clock_now() - clock->begin);
+}
+
+void counters_failed(uint32_t opcode, int error)
+{
+	if (error < 0 || error >= COUNTERS_ERRNO_MAX)
+		error = 0;
+	counter_add(&counts_of(opcode)->errors[error], 1);
 }
 
 void counters_print(FILE *out)
 {
 	for (unsigned i = 0; i < WIRE_OPCODES; i++) {
-		uint64_t count = counts[i];
+		uint64_t count = counts[i].requests;
 
 		if (names[i])
 			fprintf(out, "requests.%s=%" PRIu64 "\n", names[i],
@@ -93,15 +133,17 @@ void counters_print(FILE *out)
 
 void counters_log(void)
 {
-	log_info("requests by operation:");
+	log_event(event_requests, "requests by operation:");
 	for (unsigned i = 0; i < WIRE_OPCODES; i++) {
-		uint64_t count = counts[i];
+		uint64_t count = counts[i].requests;
 
 		if (count == 0)
 			continue;
 		if (names[i])
-			log_info("%s %" PRIu64, names[i], count);
+			log_event(event_requests, "%s %" PRIu64, names[i],
+				  count);
 		else
-			log_info("OPCODE_%u %" PRIu64, i, count);
+			log_event(event_requests, "OPCODE_%u %" PRIu64, i,
+				  count);
 	}
 }

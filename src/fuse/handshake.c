@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/filesystem.h"
+#include "fuse/counters.h"
 #include "fuse/request.h"
 #include "fuse/wire.h"
 #include "util/log.h"
@@ -72,8 +73,10 @@ static ssize_t read_again(int device)
 		n = pread(current_request.read_fd, spare,
 			  current_request.read_size,
 			  current_request.read_offset);
-	if (n < 0)
+	if (n < 0) {
 		header.error = -errno;
+		counters_failed(current_request.opcode, errno);
+	}
 	header.len = (uint32_t)(sizeof(header) + (n > 0 ? (size_t)n : 0));
 	parts[0] = (struct iovec){ &header, sizeof(header) };
 	parts[1] = (struct iovec){ spare, n > 0 ? (size_t)n : 0 };
@@ -114,6 +117,8 @@ int handshake_reply(struct handshake *handshake, int error, const void *body,
 		{ (void *)body, size },
 	};
 
+	if (error < 0)
+		counters_failed(current_request.opcode, -error);
 	return writev(handshake->device, parts, size ? 2 : 1) < 0 ? -errno : 0;
 }
 

@@ -176,7 +176,7 @@ static int policies_of(struct filesystem *fs, struct node *node,
 	node_id(node, &id);
 	r = policy_store_load(&fs->policies, &id, &path->at, &own, NULL);
 	if (r == 0)
-		policy_merge(policy, &own, &fs->settings.policy);
+		policy_in_force(fs, node, &own, policy, NULL);
 	return r;
 }
 

@@ -136,7 +136,7 @@ static void op_fsyncdir(fuse_req_t req, fuse_ino_t number, int data_only,
 		return;
 	}
 	r = directory_policies(fs, node, &inode, &own);
-	policy_merge(&policy, &own, &fs->settings.policy);
+	policy_in_force(fs, node, &own, &policy, NULL);
 	if (r == 0 && policy.fsync == policy_fsync_defer) {
 		counter_add(&fs->counters.fsync_deferred, 1);
 		if (policy.every > 0)

@@ -388,9 +388,46 @@ static void op_flush(fuse_req_t req, fuse_ino_t number,
 	reply_status(req, file_sync_at_close(handle_of(fi)));
 }
 
-static void answer(void *request, int result)
+/* An fsync that is answered when its group has been flushed. */
+struct waiting {
+	fuse_req_t req;
+	struct request_clock clock;
+};
+
+static void answer(void *context, int result)
 {
-	reply_status(request, result);
+	struct waiting *waiting = context;
+
+	reply_late(waiting->req, &waiting->clock, result);
+	free(waiting);
+}
+
+/* The same, when nobody has expected that it waits. */
+static void answer_untimed(void *request, int result)
+{
+	const struct request_clock clock = { .opcode = WIRE_FSYNC };
+
+	reply_late(request, &clock, result);
+}
+
+/* 0, -errno, or FILE_WAITS: it answers by itself. */
+static int fsync_for(fuse_req_t req, struct file_handle_state *handle,
+		     bool data_only)
+{
+	struct waiting *waiting = NULL;
+	int r;
+
+	if (file_policy(handle->file)->fsync == policy_fsync_group)
+		waiting = malloc(sizeof(*waiting));
+	if (!waiting)
+		return file_fsync(handle, data_only, answer_untimed, req);
+	*waiting = (struct waiting){ req, request_take_clock() };
+	r = file_fsync(handle, data_only, answer, waiting);
+	if (r == FILE_WAITS)
+		return r;
+	current_request.begin = waiting->clock.begin;
+	free(waiting);
+	return r;
 }
 
 static void op_fsync(fuse_req_t req, fuse_ino_t number, int data_only,
@@ -404,7 +441,7 @@ static void op_fsync(fuse_req_t req, fuse_ino_t number, int data_only,
 		reply_status(req, -ENOSYS);
 		return;
 	}
-	r = file_fsync(handle_of(fi), data_only, answer, req);
+	r = fsync_for(req, handle_of(fi), data_only);
 	if (r != FILE_WAITS)
 		reply_status(req, r);
 }

@@ -291,6 +291,7 @@ static void doomed_settle(struct filesystem *fs, struct doomed *doomed,
 		node_id(doomed->node, &id);
 		policy_store_forget(&fs->policies, &id);
 		hold_drop(&fs->holds, &id);
+		file_note_hold(fs, doomed->node);
 	}
 	if (removed && doomed->node && is_unreachable(fs, doomed)) {
 		path_pin(&fs->paths, doomed->node, doomed->fd);
@@ -369,13 +370,13 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	remove_name(req, parent, name, AT_REMOVEDIR);
 }
 
-/* Nodes that are found by name learn their new one. */
+/* Nodes whose names are kept learn their new one. */
 static void note_name(struct filesystem *fs, int parent_fd,
 		      struct node *directory, const char *name)
 {
 	struct fuse_entry_param entry;
 
-	if (fs->store.by_handle)
+	if (fs->store.by_handle && !fs->nodes.keeps_names)
 		return;
 	if (entry_find(fs, parent_fd, directory, name, &entry) == 0)
 		entry_drop(fs, &entry);

@@ -16,6 +16,7 @@
 #define ACL_PREFIX "system.posix_acl_"
 #define TRUSTED_PREFIX "trusted."
 #define CAPABILITY_NAME "security.capability"
+#define VALUE_MAX 65536 /* XATTR_SIZE_MAX */
 
 /*
  * Names in the trusted namespace are shown to CAP_SYS_ADMIN only (xattr(7)),
@@ -106,6 +107,10 @@ static ssize_t list_names(struct filesystem *fs, struct node *node,
 	return fit(all, (size_t)n, names, size);
 }
 
+/*
+ * Who asks for the size first asks again with a buffer of it: a status may be
+ * longer by then, so there is some room more.
+ */
 static ssize_t read_control(struct filesystem *fs, struct node *node,
 			    const struct path *path, const char *name,
 			    char *value, size_t size)
@@ -113,6 +118,9 @@ static ssize_t read_control(struct filesystem *fs, struct node *node,
 	owned_memory char *text = NULL;
 	ssize_t n = attributes_get(fs, node, &path->at, name, &text);
 
+	if (n > 0 && size == 0 && attributes_may_grow(name))
+		return n + n / 4 + 256 < VALUE_MAX ? n + n / 4 + 256 :
+						     VALUE_MAX;
 	return n < 0 ? n : fit(text, (size_t)n, value, size);
 }
 
@@ -198,6 +206,7 @@ static int change(struct filesystem *fs, struct node *node, const char *name,
 /* One request; the kernel keeps the node until it is answered. */
 struct control {
 	fuse_req_t req;
+	struct request_clock clock;
 	struct filesystem *fs;
 	struct node *node;
 	char *name;
@@ -271,7 +280,7 @@ static void control_run(void *argument)
 	struct control *control = argument;
 	int r = control_do(control);
 
-	reply_status(control->req, r);
+	reply_late(control->req, &control->clock, r);
 	control_free(control);
 }
 
@@ -284,9 +293,11 @@ static void change_control(fuse_req_t req, fuse_ino_t number, const char *name,
 	int r = control ? credentials_restore() : -ENOMEM;
 
 	if (r == 0 && attributes_may_wait(name)) {
+		control->clock = request_take_clock();
 		r = filesystem_run(control->fs, control_run, control);
 		if (r == 0)
 			return;
+		current_request.begin = control->clock.begin;
 	} else if (r == 0) {
 		r = control_do(control);
 	}

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "fuse/counters.h"
 #include "fuse/wire.h"
+#include "os/clock.h"
 
 _Thread_local struct request current_request;
 static _Thread_local char *spare;
@@ -81,6 +83,7 @@ int request_parse(const void *message, size_t size)
 		return -EINVAL;
 	current_request = (struct request){
 		.opcode = header->opcode,
+		.begin = counters_is_timed(header->opcode) ? clock_now() : 0,
 		.unique = header->unique,
 		.caller.uid = header->uid,
 		.caller.gid = header->gid,

@@ -14,8 +14,15 @@
 
 #include "os/credentials.h"
 
+/* What is to be told of a request's time when it is answered. */
+struct request_clock {
+	uint32_t opcode;
+	int64_t begin; /* clock_now(); 0: it is not timed, or elsewhere */
+};
+
 struct request {
 	uint32_t opcode;
+	int64_t begin; /* as request_clock's */
 	uint64_t unique;
 	struct caller caller;
 	/* Of an INIT: what the kernel offers, flags and flags2. */
@@ -37,6 +44,19 @@ char *request_spare(void);
 void request_spare_free(void);
 
 #define REQUEST_SPARE_SIZE ((size_t)1 << 20)
+
+/*
+ * The request will be answered later, maybe by another thread: whoever has
+ * its clock ends it then, with reply_late().
+ */
+static inline struct request_clock request_take_clock(void)
+{
+	struct request_clock clock = { current_request.opcode,
+				       current_request.begin };
+
+	current_request.begin = 0;
+	return clock;
+}
 
 /* Takes a request apart as far as needed here. -EINVAL if it is too short. */
 int request_parse(const void *message, size_t size);

@@ -38,6 +38,7 @@
 #include "fuse/workers.h"
 #include "os/clock.h"
 #include "os/credentials.h"
+#include "os/notify.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -134,27 +135,12 @@ static const struct fuse_lowlevel_ops *operations(void)
 	return &ops;
 }
 
-static void serve(void *context, void *message, size_t size)
+static void dispatch(struct session *session, void *message, size_t size)
 {
-	struct session *session = context;
 	const struct wire_in_header *header = message;
 	struct fuse_buf buffer = { .mem = message, .size = size };
-	uint32_t opcode;
+	uint32_t opcode = header->opcode;
 
-	if (request_parse(message, size) < 0) {
-		log_error("a request of %zu bytes is too short", size);
-		return;
-	}
-	opcode = header->opcode;
-	/* Without KILLPRIV_V2 nobody says whose change keeps the bits. */
-	if (!session->handshake.killpriv)
-		current_request.caller.kill_privileges =
-			current_request.caller.uid != 0;
-	if (credentials_ensure() < 0)
-		log_error("this thread's credentials can't be restored");
-	counters_add(opcode);
-	log_debug("%s of %llu", counters_name(opcode),
-		  (unsigned long long)header->nodeid);
 	if (opcode == WIRE_TMPFILE) {
 		ops_tmpfile(session, header->nodeid, header + 1,
 			    size - sizeof(*header));
@@ -169,6 +155,34 @@ static void serve(void *context, void *message, size_t size)
 		session->initialised = true;
 		kill(getpid(), workers_signal());
 	}
+}
+
+static void serve(void *context, void *message, size_t size)
+{
+	struct session *session = context;
+	const struct wire_in_header *header = message;
+	struct request_clock clock;
+	uint32_t opcode;
+
+	if (request_parse(message, size) < 0) {
+		log_event(event_request_malformed,
+			  "a request of %zu bytes is too short", size);
+		return;
+	}
+	opcode = header->opcode;
+	/* Without KILLPRIV_V2 nobody says whose change keeps the bits. */
+	if (!session->handshake.killpriv)
+		current_request.caller.kill_privileges =
+			current_request.caller.uid != 0;
+	if (credentials_ensure() < 0)
+		log_event(event_identity_stuck, "a thread can't take its own "
+			  "identity back after acting for a user");
+	counters_add(opcode);
+	log_debug("%s of %llu", counters_name(opcode),
+		  (unsigned long long)header->nodeid);
+	dispatch(session, message, size);
+	clock = request_take_clock();
+	counters_answered(&clock);
 }
 
 /* The handle that the kernel's FUSE makes: fs/fuse/inode.c, fuse_encode_fh. */
@@ -437,6 +451,10 @@ int session_new(struct filesystem *fs, const struct session_settings *settings,
 		.write_back = write_back,
 		.invalidate = invalidate,
 		.describe = describe,
+		.operations = counters_all(),
+		.operation_count = WIRE_OPCODES,
+		.operation_name = counters_name,
+		.mountpoint = settings->mountpoint,
 		.context = session,
 	};
 	r = mount_by_libfuse(session, error, error_size);
@@ -454,8 +472,8 @@ int session_new(struct filesystem *fs, const struct session_settings *settings,
 	session->handshake.installed =
 		handshake_install(&session->handshake, session->fuse) == 0;
 	if (!session->handshake.installed)
-		log_warning("libfuse before 3.14: no passthrough, and each "
-			    "write costs a request for security.capability");
+		log_event(event_libfuse_old, "libfuse is older than 3.14: no "
+			  "passthrough, and each write costs a request more");
 	session->workers = (struct workers){
 		.device = session->handshake.device,
 		.limit = settings->threads,
@@ -533,7 +551,8 @@ static void *close_mount(void *argument)
 
 	r = write_back(session);
 	if (r < 0)
-		log_error("writing back mapped files: %s", strerror(-r));
+		log_event(event_mapped_unwritten, "writing back mapped files "
+			  "before the unmount: %s", strerror(-r));
 	detach_mount(session);
 	for (unsigned waited = 0; waited < LINGER_MS; waited += 10) {
 		if (session->workers.stopping)
@@ -548,6 +567,7 @@ static void *close_mount(void *argument)
 
 static void close_session(struct session *session)
 {
+	notify_stopping();
 	if (session->closing || !session->serving) {
 		/* Asked twice, or before anybody could use it: at once. */
 		session->hurried = session->closing;
@@ -587,30 +607,27 @@ static int start_serving(struct session *session, char *error,
 		return r;
 	session->device = st.st_dev;
 	session->serving = true;
-	log_info("mounted at %s, data path %s%s", settings->mountpoint,
-		 session->handshake.passthrough &&
-				 session->fs->settings.policy.data !=
-					 policy_data_daemon ?
-			 "kernel" :
-			 "daemon",
-		 session->handshake.killpriv ? "" : ", no KILLPRIV_V2");
+	log_event(event_mounted, "mounted at %s, data path %s%s",
+		  settings->mountpoint,
+		  session->handshake.passthrough &&
+				  session->fs->settings.policy.data !=
+					  policy_data_daemon ?
+			  "kernel" :
+			  "daemon",
+		  session->handshake.killpriv ? "" : ", no KILLPRIV_V2");
 	return settings->ready(settings->context);
 }
 
 static int handle_signal(struct session *session, int number, char *error,
 			 size_t error_size)
 {
-	int r;
-
 	switch (number) {
 	case SIGTERM:
 	case SIGINT:
 		close_session(session);
 		return 0;
 	case SIGHUP:
-		r = log_reopen();
-		if (r < 0)
-			log_error("opening the log anew: %s", strerror(-r));
+		(void)session->settings.reload(session->settings.context);
 		return 0;
 	case SIGUSR1:
 		counters_log();
@@ -640,8 +657,13 @@ int session_run(struct session *session, char *error, size_t error_size)
 		if (number > 0)
 			r = handle_signal(session, number, error, error_size);
 	}
+	notify_stopping();
+	if (session->serving)
+		session->settings.ending(session->settings.context);
 	if (!workers_stop(&session->workers, STOP_MS)) {
-		log_error("some requests still wait for the store");
+		log_event(event_requests_stuck, "some requests have waited "
+			  "for the store for more than %d s",
+			  STOP_MS / 1000);
 		session->abandoned = true;
 	}
 	filesystem_stop(session->fs);
@@ -655,5 +677,6 @@ int session_run(struct session *session, char *error, size_t error_size)
 			snprintf(error, error_size, "syncing the store: %s",
 				 strerror(-r));
 	}
+	notify_stopped();
 	return r;
 }

@@ -26,6 +26,17 @@ struct session_settings {
 	 * session ends.
 	 */
 	int (*ready)(void *context);
+	/*
+	 * Called in the main thread if ready was, when the mount has ended
+	 * and before the filesystem stops: whoever looks at it from outside
+	 * is to be gone when this returns.
+	 */
+	void (*ending)(void *context);
+	/*
+	 * Called in the main thread at SIGHUP; says in the log what it has
+	 * done. 0 or -errno, which changes nothing.
+	 */
+	int (*reload)(void *context);
 	void *context;
 };
 
@@ -40,7 +51,7 @@ int session_new(struct filesystem *fs, const struct session_settings *settings,
 
 /*
  * Serves until the mount is gone: unmounted by somebody, or by SIGTERM or
- * SIGINT. SIGUSR1 prints the request counters, SIGHUP opens the log anew.
+ * SIGINT. SIGUSR1 prints the request counters, SIGHUP calls reload.
  * Everything is durable afterwards. 0, or -errno with a line in error.
  */
 int session_run(struct session *session, char *error, size_t error_size);

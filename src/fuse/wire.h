@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 enum wire_opcode {
+	WIRE_FORGET = 2,
 	WIRE_SETATTR = 4,
 	WIRE_OPEN = 14,
 	WIRE_READ = 15,
@@ -18,6 +19,10 @@ enum wire_opcode {
 	WIRE_INIT = 26,
 	WIRE_FSYNCDIR = 30,
 	WIRE_CREATE = 35,
+	WIRE_INTERRUPT = 36,
+	WIRE_DESTROY = 38,
+	WIRE_NOTIFY_REPLY = 41,
+	WIRE_BATCH_FORGET = 42,
 	WIRE_FALLOCATE = 43,
 	WIRE_COPY_FILE_RANGE = 47,
 	WIRE_TMPFILE = 51,

@@ -153,7 +153,9 @@ static size_t receive(struct worker *worker)
 	if (n > 0 && !workers->stopping)
 		return (size_t)n;
 	if (n < 0 && n != -ENODEV)
-		log_error("reading requests: %s", strerror((int)-n));
+		log_event(event_requests_lost,
+			  "the kernel's requests can't be read: %s",
+			  strerror((int)-n));
 	workers->stopping = true;
 	kill(getpid(), workers_signal());
 	return 0;
@@ -173,7 +175,9 @@ static void add_reader(struct workers *workers)
 	}
 	lock_drop(&workers->lock, lock_rank_workers);
 	if (!parked && worker_start(workers) < 0)
-		log_warning_once("no more worker threads can be started");
+		log_event(event_workers_few, "no thread to serve requests can "
+			  "be started beside the %u there are",
+			  atomic_load(&workers->count));
 }
 
 static void park(struct workers *workers)
@@ -230,14 +234,17 @@ static void *worker_main(void *argument)
 	struct worker *worker = argument;
 	struct workers *workers = worker->workers;
 	sigset_t set;
+	int r;
 
 	sigemptyset(&set);
 	sigaddset(&set, interrupt_signal());
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	node_thread_enter();
-	if (credentials_thread_init() < 0)
-		log_warning_once("threads share one umask: %s",
-				 strerror(errno));
+	r = credentials_thread_init();
+	if (r < 0)
+		log_event(event_umask_shared,
+			  "threads can't have umasks of their own: %s",
+			  strerror(-r));
 	work(worker);
 	request_spare_free();
 	node_thread_leave();

@@ -21,7 +21,7 @@
 
 struct old {
 	char value[VALUE_MAX]; /* empty: not known */
-	char from[32]; /* "file", "mount", "builtin" */
+	char from[32]; /* "file", "policy-file:3", "mount", "builtin" */
 };
 
 void change_refusal(char text[CHANGE_REFUSAL_MAX],

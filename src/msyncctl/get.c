@@ -270,9 +270,9 @@ const struct verb verb_get = {
 "  --value          the values only, for scripts\n"
 "\n"
 "Without a NAME all policies are shown. A value that is not the file's own\n"
-"is followed by where it comes from: (mount) its options, (builtin). What\n"
-"else can be read (residency, residency.map, status; stats and files of a\n"
-"mountpoint) can be named, too.\n"
+"is followed by where it comes from: (policy-file:LINE), (mount) its options,\n"
+"(builtin). What else can be read (residency, residency.map, status; stats\n"
+"and files of a mountpoint) can be named, too.\n"
 "\n"
 "Example: msyncctl get sync /mnt/db/journal\n",
 	.run = run_get,

@@ -26,6 +26,7 @@
 #include "msyncctl/attr.h"
 #include "msyncctl/mounts.h"
 #include "util/cleanup.h"
+#include "util/text.h"
 
 #define SECOND INT64_C(1000000000)
 #define SOCKET_FD 3
@@ -122,15 +123,15 @@ static int read_open(const char *mountpoint, char **text)
 
 	if (r < 0)
 		return r;
-	out = open_memstream(text, &size);
+	out = text_open(text, &size);
 	if (!out)
-		return -errno;
+		return -ENOMEM;
 	rest = files;
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		if (*line != '\0')
 			add_sync_of(out, mountpoint, line);
 	}
-	if (fclose(out) != 0) {
+	if (text_close(out) < 0) {
 		free(*text);
 		*text = NULL;
 		return -ENOMEM;

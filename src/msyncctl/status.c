@@ -13,6 +13,7 @@
 #include "msyncctl/change.h"
 #include "msyncctl/mounts.h"
 #include "msyncctl/output.h"
+#include "msyncctl/prometheus.h"
 #include "util/cleanup.h"
 #include "util/quantity.h"
 
@@ -21,17 +22,19 @@ struct show {
 	const struct attribute *attribute;
 	bool named; /* more than one: each has a heading */
 	bool begun;
+	struct prometheus *prometheus; /* what to collect in; NULL: print */
 };
 
 static const char *const byte_keys[] = { "size", "mapped", "dirty", "locked",
 	"lock.limit", "count.read_bytes", "count.write_bytes", "read.bytes",
 	"write.bytes", "staged", "staged.uncommitted", "stage.used",
 	"stage.limit", "stage.dirty", "journal.size", "journal.free",
-	"journal.bytes", "commit.bytes", "apply.bytes", NULL };
+	"journal.bytes", "commit.bytes", "apply.bytes", "dirty.shared", NULL };
 static const char *const time_keys[] = { "sync.took", "sync.next", "uptime",
-	"scheduler.latest", "sync.p50", "sync.p95", "sync.p99", "sync.max",
-	"fsync.p50", "fsync.p95", "fsync.p99", "fsync.max", "commit.pause",
-	"commit.journal", "commit.took", NULL };
+	"scheduler.latest", "scheduler.next", "commit.pause", "commit.journal",
+	"commit.took", "commit.age", "loss.window", NULL };
+/* Of the keys of each histogram, and of loss.window.max. */
+static const char *const time_ends[] = { ".p50", ".p95", ".p99", ".max" };
 
 static bool is_key(const struct attr_pair *pair, const char *const *keys)
 {
@@ -41,6 +44,19 @@ static bool is_key(const struct attr_pair *pair, const char *const *keys)
 			return true;
 	}
 	return false;
+}
+
+static bool is_time(const struct attr_pair *pair)
+{
+	for (size_t i = 0; i < sizeof(time_ends) / sizeof(time_ends[0]); i++) {
+		size_t length = strlen(time_ends[i]);
+
+		if (pair->key_length > length &&
+			memcmp(pair->key + pair->key_length - length,
+				time_ends[i], length) == 0)
+			return true;
+	}
+	return is_key(pair, time_keys);
 }
 
 /* The value in words, or NULL if it needs none. */
@@ -54,7 +70,7 @@ static const char *in_words(const struct attr_pair *pair,
 		return NULL;
 	if (is_key(pair, byte_keys))
 		return number < 1024 ? NULL : quantity_show_size(text, number);
-	if (is_key(pair, time_keys))
+	if (is_time(pair))
 		return quantity_show_duration(text, (int64_t)number);
 	return NULL;
 }
@@ -101,6 +117,10 @@ static void show_file(struct show *show, const char *path, const char *access)
 	if (r < 0) {
 		change_refusal(refusal, show->attribute, NULL, r);
 		report_failure(show->report, path, exit_failed, "%s", refusal);
+		return;
+	}
+	if (show->prometheus) {
+		prometheus_add(show->prometheus, text);
 		return;
 	}
 	if (!show->report->list) {
@@ -184,17 +204,43 @@ static void show_mounts(struct show *show, const struct mounts *mounts)
 			mounts->list[i].mountpoint);
 }
 
+static int parse_stats(const struct context *context, int argc, char **argv,
+	bool *prometheus)
+{
+	static const struct option options[] = {
+		{ "prometheus", no_argument, NULL, 'p' },
+		FLAGS_LONG_END,
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option != 'p')
+			return flags_bad_option(&verb_stats, argv);
+		*prometheus = true;
+	}
+	if (*prometheus && context->json)
+		return output_usage(&verb_stats, "--prometheus and --json "
+			"exclude each other: expected one of them");
+	return exit_ok;
+}
+
 static int run_stats(struct context *context, int argc, char **argv)
 {
 	owned_mounts mounts = { 0 };
+	struct prometheus collected = { 0 };
 	struct report report;
 	struct show show = {
 		.report = &report,
 		.attribute = attribute_find_text("stats"),
 	};
+	bool prometheus = false;
 
-	if (flags_none(&verb_stats, argc, argv) != exit_ok)
+	if (parse_stats(context, argc, argv, &prometheus) != exit_ok)
 		return exit_usage;
+	if (prometheus) {
+		show.attribute = attribute_find_text("metrics");
+		show.prometheus = &collected;
+	}
 	report_begin(&report, context);
 	if (optind == argc) {
 		if (mounts_read(&mounts) < 0 || mounts.count == 0)
@@ -209,6 +255,8 @@ static int run_stats(struct context *context, int argc, char **argv)
 		if (root)
 			show_file(&show, root, root);
 	}
+	prometheus_print(&collected, stdout);
+	prometheus_fini(&collected);
 	return report_end(&report);
 }
 
@@ -227,11 +275,14 @@ const struct verb verb_status = {
 
 const struct verb verb_stats = {
 	.name = "stats",
-	.synopsis = "[MOUNTPOINT...]",
+	.synopsis = "[--prometheus] [MOUNTPOINT...]",
 	.summary = "show the totals of a mount",
 	.help =
 "Any file stands for the mount it is on; without one all msyncfs mounts are\n"
 "shown. Times are in nanoseconds, sizes in bytes.\n"
+"\n"
+"  --prometheus         as text for Prometheus, in seconds and bytes, of\n"
+"                       all mounts together\n"
 "\n"
 "Example: msyncctl stats /mnt/db\n",
 	.run = run_stats,

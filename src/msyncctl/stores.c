@@ -47,7 +47,8 @@ int stores_open(struct report *report, const char *path)
 	}
 	/* A daemon goes on as well then. */
 	if (r < 0)
-		output_error(path, "%s", reason);
+		output_error(path, "%s: see to it that nobody else mounts it",
+			reason);
 	return take_fd(&fd);
 }
 

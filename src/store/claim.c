@@ -144,7 +144,6 @@ int claim_store(int root_fd, const char *path, char *error,
 			name_holder(holder, root_fd));
 	if (r < 0)
 		return line_fail(error, error_size, -r, "it can't be locked: "
-			"%s: see to it that nobody else mounts it",
-			strerror(-r));
+			"%s", strerror(-r));
 	return 0;
 }

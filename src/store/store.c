@@ -200,9 +200,8 @@ static int mount_add_locked(struct store *store, int id, int fd)
 
 static void warn_of_mount(void)
 {
-	log_warning_once("the store spans several file systems: where another "
-			 "one is mounted the answer is EXDEV; mount with "
-			 "-o cross_mounts to enter it");
+	log_event(event_store_spans, "another file system is mounted inside "
+		  "the store: programs get EXDEV there");
 }
 
 /* The index of the mount that fd is on, entering it if that is allowed. */

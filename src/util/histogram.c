@@ -40,8 +40,12 @@ void histogram_add(struct histogram *histogram, int64_t nanoseconds)
 
 	if (nanoseconds < 0)
 		nanoseconds = 0;
-	histogram->buckets[bucket_of((uint64_t)nanoseconds)]++;
-	histogram->count++;
+	atomic_fetch_add_explicit(
+		&histogram->buckets[bucket_of((uint64_t)nanoseconds)], 1,
+		memory_order_relaxed);
+	atomic_fetch_add_explicit(&histogram->count, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&histogram->sum, (uint64_t)nanoseconds,
+				  memory_order_relaxed);
 	while (nanoseconds > max &&
 	       !atomic_compare_exchange_weak(&histogram->max, &max,
 					     nanoseconds))
@@ -63,4 +67,20 @@ int64_t histogram_at(const struct histogram *histogram, unsigned permille)
 							    histogram->max;
 	}
 	return histogram->max;
+}
+
+void histogram_below(const struct histogram *histogram,
+		     const unsigned *powers, unsigned count, uint64_t *below)
+{
+	uint64_t seen = 0;
+	unsigned bucket = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		while (bucket < bucket_of(UINT64_C(1) << powers[i]))
+			seen += histogram->buckets[bucket++];
+		below[i] = seen;
+	}
+	while (bucket < HISTOGRAM_BUCKETS)
+		seen += histogram->buckets[bucket++];
+	below[count] = seen;
 }

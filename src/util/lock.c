@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static _Thread_local unsigned held_count[lock_rank_workers + 1];
+static _Thread_local unsigned held_count[lock_ranks];
 
 void lock_check_order(enum lock_rank rank)
 {
-	for (unsigned r = rank; r <= lock_rank_workers; r++) {
+	for (unsigned r = rank; r < lock_ranks; r++) {
 		if (held_count[r] == 0)
 			continue;
 		fprintf(stderr, "lock of rank %u waited for under rank %u\n",

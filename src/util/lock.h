@@ -35,6 +35,8 @@ enum lock_rank {
 	lock_rank_arena,
 	/* One inode's mapped region. */
 	lock_rank_mapping,
+	/* Where and by what name nodes were last found. */
+	lock_rank_names,
 	/* The list of cached path descriptors. */
 	lock_rank_path_cache,
 	/* The list of mapped regions. */
@@ -43,6 +45,8 @@ enum lock_rank {
 	lock_rank_whole_sync,
 	/* The policies that are kept in memory. */
 	lock_rank_policy_store,
+	/* Which policy file acts. */
+	lock_rank_policy_file,
 	/* The list of open files. */
 	lock_rank_open_files,
 	/* The table of files that are held in memory. */
@@ -55,6 +59,9 @@ enum lock_rank {
 	lock_rank_scheduler,
 	/* The list of worker threads. */
 	lock_rank_workers,
+	/* Whether the watch is to end. */
+	lock_rank_watch,
+	lock_ranks, /* how many there are */
 };
 
 struct lock {

@@ -139,6 +139,8 @@ static const struct fallback {
 	{ fault_mlock2, op_background, false, step_advice },
 	{ fault_fstat, op_background, false, step_advice },
 	{ fault_cachestat, op_background, false, step_advice },
+	/* How long it has waited isn't told then. */
+	{ fault_malloc, op_fsync, false, 0 },
 	/* Synced alone instead of with others. */
 	{ fault_calloc, op_fsync, false, 0 },
 	/* Dropped in another way, see pagecache_evict.c. */

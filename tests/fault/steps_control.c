@@ -307,6 +307,11 @@ static int mount_statistics(struct place *place)
 	return get_status(path_in(place, ".."), PREFIX "stats");
 }
 
+static int mount_metrics(struct place *place)
+{
+	return get_status(path_in(place, ".."), PREFIX "metrics");
+}
+
 static int open_files(struct place *place)
 {
 	int fd = open_in(place, "file", O_RDONLY);
@@ -370,6 +375,7 @@ const struct step control_steps[] = {
 	{ "residency_map", a_file, residency_map,
 	  step_attributes | step_status },
 	{ "stats", nothing, mount_statistics, step_attributes | step_status },
+	{ "metrics", nothing, mount_metrics, step_attributes | step_status },
 	{ "files", a_file, open_files, step_attributes | step_status },
 	{ 0 },
 };

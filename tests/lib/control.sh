@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The control plane as a shell script uses it: attributes, page counts, the
-# daemon's own statistics and its log. Needs harness.sh.
+# daemon's own statistics and its log, cgroups (memory.sh). Needs harness.sh.
 #
 #	xattr get|set|remove FILE NAME [VALUE...]	NAME without the
 #		prefix; prints what helper `attribute` prints
@@ -13,6 +13,9 @@
 #	does SECONDS COMMAND...		polls until it succeeds, says if not
 #
 # With AS_USER set the attributes are set and read as that user.
+
+# shellcheck source=tests/lib/memory.sh
+source "$SRCDIR/tests/lib/memory.sh"
 
 prefix=user.msyncfs.
 MOUNT_OPTIONS=
@@ -203,48 +206,12 @@ daemon_sleeps() {
 		awk '/^voluntary_ctxt_switches/ { n += $2 } END { print n }'
 }
 
-# --- memory ------------------------------------------------------------------
-
-# memory_limit BYTES: makes a cgroup with that limit; "$IN_CGROUP" COMMAND...
-# runs in it. Status 77 with a reason where there is none to be had.
-memory_limit() {
-	local root=/sys/fs/cgroup limit=memory.max
-	if [[ -e $root/memory/memory.limit_in_bytes ]]; then
-		root=$root/memory
-		limit=memory.limit_in_bytes
-	elif ! grep -qsw memory $root/cgroup.subtree_control; then
-		echo "no cgroup controller for memory"
-		return 77
-	fi
-	CGROUP=$root/msyncfs-test.${BASE##*.}.$BASHPID
-	if ! mkdir "$CGROUP" 2>/dev/null; then
-		echo "no cgroup can be made"
-		return 77
-	fi
-	echo "$CGROUP" >>"$BASE/cgroups"
-	echo "$1" >"$CGROUP/$limit"
-	IN_CGROUP=$BASE/in_cgroup
-	cat >"$IN_CGROUP" <<-END
-		#!/bin/bash
-		echo 0 >"$CGROUP/cgroup.procs" && exec "\$@"
-	END
-	chmod 755 "$IN_CGROUP"
-}
-
-memory_limit_end() {
-	wait_until 10 rmdir "$CGROUP" 2>/dev/null ||
-		{ echo "the cgroup is still in use"; return 1; }
-}
-
 # What a killed case left behind.
 control_cleanup() {
-	local groups group
+	local groups
 	groups=$(<"$BASE/cgroups")
 	harness_cleanup
-	for group in $groups; do
-		rmdir "$group" 2>/dev/null
-	done
+	memory_cleanup "$groups"
 }
 
-: >"$BASE/cgroups"
 trap control_cleanup EXIT

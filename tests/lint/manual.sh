@@ -142,22 +142,68 @@ every_attribute_has_an_example() {
 	return "$bad"
 }
 
+# NAME METRIC of each counter, gauge and histogram, as the compiler sees them.
 counters() {
 	printf '%s\n' '#include "core/counters.h"' \
-		'#define LINE(field, name, help) ; name' \
-		'COUNTER_LIST(LINE)' |
+		'#define COUNTER(field, name, help) ; name "-"' \
+		'#define GAUGE(field, name, metric, kind, help) ; name metric' \
+		'#define HISTOGRAM(field, name, metric, help) ; name metric' \
+		'COUNTER_LIST(COUNTER)' 'GAUGE_LIST(GAUGE)' \
+		'HISTOGRAM_LIST(HISTOGRAM)' |
 		"${CC:-cc}" -E -P -Isrc -x c - | tr '\n' ' ' | tr ';' '\n' |
-		sed -nE 's/^ *"([a-z_.]+)" *$/\1/p' | sort
+		sed -nE 's/^ *"([a-z_.]+)" *"([a-z_-]+)" *$/\1 \2/p' | sort
 }
 
-# They stand in a table: "[[ *opens.kernel*", "|  *opens.daemon*".
+# They stand in tables: "[[ *opens.kernel*", "|  *opens.daemon*", and what has
+# a name of its own for Prometheus in the line after: ":< _msyncfs_open_files_".
 every_counter_is_documented_and_none_is_invented() {
-	[[ $(counters | wc -l) -gt 5 ]] || {
+	[[ $(counters | wc -l) -gt 70 ]] || {
 		echo "only $(counters | wc -l) counters in the list"
 		return 1
 	}
-	diff <(counters) <(section stats |
-		sed -nE 's/^(\[\[|\| ) \*([a-z_.]+)\*$/\2/p' | sort)
+	diff <(counters) <(section stats | awk '
+		/^(\[\[|\| ) \*[a-z_.]+\*$/ {
+			name = $2
+			gsub(/\*/, "", name)
+			getline
+			metric = "-"
+			if ($2 ~ /^_msyncfs_[a-z_]+_$/)
+				metric = substr($2, 10, length($2) - 10)
+			print name, metric
+		}' | sort)
+}
+
+# NAME LEVEL LIMIT ADVICE of each event, as the compiler sees the list.
+events() {
+	printf '%s\n' '#include "util/event_list.h"' \
+		'#define LINE(name, level, limit, advice) @ name level limit advice' \
+		'EVENT_LIST(LINE)' |
+		"${CC:-cc}" -E -P -Isrc -x c - | tr '\n' ' ' | tr '@' '\n' |
+		sed -nE 's/" +"//g; s/^ *([a-z_]+ [a-z]+ [a-z]+ ".*") *$/\1/p'
+}
+
+# "*sync-failed* (error)", "*store-spans* (warning, once)" under MESSAGES.
+every_message_is_documented_and_none_is_invented() {
+	[[ $(events | wc -l) -gt 20 ]] || {
+		echo "only $(events | wc -l) events in the list"
+		return 1
+	}
+	diff <(events | awk '{
+		gsub(/_/, "-", $1)
+		sub(/^info$/, "information", $2)
+		print $1, "(" $2 ($3 == "once" ? ", once" : "") ")"
+	}' | sort) <(sed -n '/^# MESSAGES/,/^# EXIT/p' \
+		docs/man/msyncfs.1.scd |
+		sed -nE 's/^\*([-a-z]+)\* (\([a-z, ]+\))$/\1 \2/p' | sort)
+}
+
+every_message_that_is_no_information_says_what_to_do() {
+	local bad
+	bad=$(events | awk '$2 != "info" && $4 == "\"\""')
+	[[ -z $bad ]] || {
+		echo "no advice: $bad"
+		return 1
+	}
 }
 
 # As they are installed: made by docs/man/page.
@@ -211,6 +257,10 @@ t every_value_of_an_attribute_is_documented \
 t every_attribute_has_an_example every_attribute_has_an_example
 t every_counter_is_documented_and_none_is_invented \
 	every_counter_is_documented_and_none_is_invented
+t every_message_is_documented_and_none_is_invented \
+	every_message_is_documented_and_none_is_invented
+t every_message_that_is_no_information_says_what_to_do \
+	every_message_that_is_no_information_says_what_to_do
 t every_page_has_an_example every_page_has_an_example
 t every_exit_status_is_in_the_manual every_exit_status_is_in_the_manual
 if command -v scdoc >/dev/null && command -v mandoc >/dev/null; then

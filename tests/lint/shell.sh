@@ -11,10 +11,11 @@ trap 'exit 130' INT TERM
 
 # By name, or by the interpreter in the first line.
 shell_scripts() {
-	find scripts tests .ci -type f -not -name '*.[ch]' -not -name '.*' |
+	find scripts tests .ci src docs -type f -not -name '*.[ch]' \
+		-not -name '.*' |
 		sort |
 		while read -r file; do
-			if [[ $file == *.sh ]] ||
+			if [[ $file == *.sh || $file == *.bash ]] ||
 				head -n 1 "$file" | grep -qE '^#!.*\b(ba)?sh\b'
 			then
 				echo "$file"
@@ -38,7 +39,7 @@ every_script_that_is_started_is_executable() {
 	local file bad=0
 	while read -r file; do
 		case $file in
-		*/lib/* | */lib.sh | */*_lib.sh) ;;
+		*/lib/* | */lib.sh | */*_lib.sh | *.bash) ;;
 		scripts/bench.d/* | tests/mount/programs/*) ;;
 		tests/powercut/work/*) ;;
 		*)

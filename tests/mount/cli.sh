@@ -502,7 +502,7 @@ install_it() {
 		{ cat "$work/install"; exit 1; }
 	helper_link=$(find "$BASE/root" -name mount.msyncfs)
 	[[ -L $helper_link ]]
-	installed=$BASE/root$(readlink "$helper_link")
+	installed=$(realpath "$helper_link")
 	[[ -x $installed ]]
 	echo "$installed" >"$work/installed"
 }

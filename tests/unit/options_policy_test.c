@@ -161,6 +161,37 @@ static void staging_has_limits(void **state)
 	bad_list(*state, "stage_limit=1M", "unknown option 'stage_limit'");
 }
 
+static void metrics_have_a_file_and_a_time(void **state)
+{
+	const struct options *o = list(*state, "ro");
+
+	assert_null(o->metrics_file);
+	assert_true(o->metrics_every == INT64_C(15000000000));
+	o = list(*state, "metrics=a.prom,metrics=/b c.prom,metrics-every=1s");
+	assert_string_equal(o->metrics_file, "/b c.prom");
+	assert_true(o->metrics_every == INT64_C(1000000000));
+	assert_true(list(*state, "metrics-every=5m")->metrics_every ==
+		INT64_C(300000000000));
+	bad_list(*state, "metrics", "'metrics' needs a value");
+	bad_list(*state, "metrics-every=999ms", "'metrics-every=999ms': "
+		"expected at least 1s");
+	bad_list(*state, "metrics-every=15", "'metrics-every=15': expected a "
+		"time");
+	bad_list(*state, "metrics-every", "'metrics-every' needs a value");
+	bad_list(*state, "metrics_every=1s", "unknown option 'metrics_every'");
+}
+
+static void a_policy_file_is_a_path(void **state)
+{
+	assert_null(list(*state, "")->policy_file);
+	assert_string_equal(list(*state, "policy-file=a\\,b")->policy_file,
+		"a,b");
+	assert_string_equal(
+		list(*state, "policy-file=a,policy-file=b")->policy_file, "b");
+	bad_list(*state, "policy-file", "'policy-file' needs a value");
+	bad_list(*state, "policy-file=", "'policy-file' needs a value");
+}
+
 static void nofsync_takes_no_staged_files(void **state)
 {
 	bad_list(*state, "nofsync,sync=relaxed,map=staged", "option 'nofsync' "
@@ -217,6 +248,8 @@ int main(void)
 		sentence(wrong_policies_are_named),
 		sentence(locked_memory_has_a_limit),
 		sentence(staging_has_limits),
+		sentence(metrics_have_a_file_and_a_time),
+		sentence(a_policy_file_is_a_path),
 		sentence(nofsync_takes_no_staged_files),
 		sentence(any_list_is_options_or_one_line),
 	};

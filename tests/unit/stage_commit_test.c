@@ -148,6 +148,94 @@ static void order_outlives_a_commit_that_fails(void **state)
 	world_end(&world);
 }
 
+/* ---- what a power cut would take ---------------------------------------- */
+
+static struct stage_loss seen_loss;
+static struct stage *seen_stage;
+
+static void look_at_loss(void)
+{
+	stage_look_loss(seen_stage, &seen_loss);
+}
+
+static int64_t oldest(struct world *world)
+{
+	struct stage_loss loss;
+
+	stage_look_loss(world->stage, &loss);
+	return loss.oldest;
+}
+
+static void a_change_counts_until_its_commit_is_durable(void **state)
+{
+	struct world world;
+	struct subject file;
+	int64_t first;
+
+	world_begin(&world, state, 16 * MIB);
+	subject_begin(&file, &world, "file", "old");
+	assert_int_equal(oldest(&world), 0);
+	put_text(&file, "new", 0);
+	first = oldest(&world);
+	assert_true(first > 0);
+	put_text(&file, "NEW", 0);
+	assert_true(oldest(&world) == first);
+	/* While the journal is being flushed it isn't yet. */
+	seen_stage = world.stage;
+	during_commit = look_at_loss;
+	assert_int_equal(commit(&world), 0);
+	assert_true(seen_loss.oldest == first);
+	assert_int_equal(oldest(&world), 0);
+	put_text(&file, "newer", 0);
+	assert_true(oldest(&world) > first);
+	assert_int_equal(commit(&world), 0);
+	stage_look_loss(world.stage, &seen_loss);
+	assert_true(seen_loss.max > 0);
+	subject_end(&file);
+	world_end(&world);
+}
+
+/* What failed is as old as it was, whatever has been written meanwhile. */
+static void a_commit_that_fails_makes_no_change_younger(void **state)
+{
+	struct world world;
+	struct subject file;
+	int64_t first;
+
+	world_begin(&world, state, 16 * MIB);
+	subject_begin(&file, &world, "file", "old");
+	put_text(&file, "new", 0);
+	first = oldest(&world);
+	fdatasync_error = EIO;
+	assert_true(commit(&world) < 0);
+	assert_true(oldest(&world) == first);
+	put_text(&file, "newer", 0);
+	assert_true(oldest(&world) == first);
+	fdatasync_error = 0;
+	while (commit(&world) < 0)
+		continue;
+	assert_int_equal(oldest(&world), 0);
+	subject_end(&file);
+	world_end(&world);
+}
+
+/* Nobody could find it after a crash. */
+static void a_change_of_a_file_without_a_name_does_not_count(void **state)
+{
+	struct world world;
+	struct subject file;
+
+	world_begin(&world, state, 16 * MIB);
+	subject_begin(&file, &world, "file", "old");
+	put_text(&file, "new", 0);
+	staged_set_unlinked(file.staged, true);
+	assert_int_equal(oldest(&world), 0);
+	staged_set_unlinked(file.staged, false);
+	assert_true(oldest(&world) > 0);
+	subject_end(&file);
+	world_end(&world);
+}
+
 static void discarded_and_unlinked_data_orders_nothing(void **state)
 {
 	struct world world;
@@ -821,6 +909,9 @@ int main(void)
 		in_a_place(a_size_that_is_out_of_date_is_not_told),
 		in_a_place(a_deferred_fsync_is_committed_before_names_change),
 		in_a_place(order_outlives_a_commit_that_fails),
+		in_a_place(a_change_counts_until_its_commit_is_durable),
+		in_a_place(a_commit_that_fails_makes_no_change_younger),
+		in_a_place(a_change_of_a_file_without_a_name_does_not_count),
 		in_a_place(discarded_and_unlinked_data_orders_nothing),
 		in_a_place(
 			a_file_unlinked_while_it_is_committed_orders_nothing),
