@@ -67,6 +67,24 @@ apt_get() {
 	rm -f "$log"
 }
 
+# What the build needs elsewhere, as a command: Fedora and its like, Arch.
+# docs/install.md has the same lines.
+build_packages_dnf='gcc meson ninja-build pkgconf-pkg-config scdoc fuse3 '
+build_packages_dnf+='fuse3-devel userspace-rcu-devel xxhash-devel '
+build_packages_dnf+='jansson-devel ncurses-devel systemd-devel'
+build_packages_pacman='gcc meson ninja pkgconf scdoc fuse3 liburcu xxhash '
+build_packages_pacman+='jansson ncurses systemd-libs'
+
+# install_hint: a sentence for the end of a message, or nothing.
+install_hint() {
+	if command -v dnf >/dev/null; then
+		echo "(for the build: dnf install $build_packages_dnf)"
+	elif command -v pacman >/dev/null; then
+		echo "(for the build: pacman -S --needed" \
+			"$build_packages_pacman)"
+	fi
+}
+
 # need_commands WHAT-FOR COMMAND...: where packages can't be installed.
 need_commands() {
 	local command for=$1
@@ -77,7 +95,7 @@ need_commands() {
 	done
 	[[ ${#missing[@]} -eq 0 ]] ||
 		die "not Debian or Ubuntu: install these yourself, $for" \
-			"needs them: ${missing[*]}"
+			"needs them: ${missing[*]} $(install_hint)"
 }
 
 need_libraries() {
@@ -87,7 +105,8 @@ need_libraries() {
 		pkg-config --exists "$library" || missing+=("$library")
 	done
 	[[ ${#missing[@]} -eq 0 ]] ||
-		die "install the development files of: ${missing[*]}"
+		die "install the development files of: ${missing[*]}" \
+			"$(install_hint)"
 }
 
 is_debian() {
