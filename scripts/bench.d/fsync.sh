@@ -58,10 +58,10 @@ measures_fsync() {
 }
 
 check_fsync_tools() {
-	local tool
-	local -a tools=(eatmydata getfattr)
+	local -a tools=(setfattr)
+	is_left_out eatmydata || tools+=(eatmydata)
 	if measures '*pgbench'; then
-		PATH=$PATH:$(pg_config --bindir 2>/dev/null)
+		PATH=$PATH:$(postgres_programs)
 		tools+=(initdb postgres pgbench pg_isready createdb setpriv)
 		((EUID == 0)) || die "pgbench's rows need root"
 		id postgres >/dev/null 2>&1 || die "no user postgres"
@@ -69,9 +69,18 @@ check_fsync_tools() {
 	measures '*redis' && tools+=(redis-server redis-benchmark redis-cli)
 	measures '*sqlite*' && tools+=(sqlite3)
 	measures 'slow-*' && tools+=(pkg-config)
-	for tool in "${tools[@]}"; do
-		command -v "$tool" >/dev/null || die "$tool is missing"
-	done
+	need_tools "${tools[@]}"
+}
+
+# Debian keeps the server's programs out of PATH.
+postgres_programs() {
+	local found
+	found=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+	if [[ -x $found/initdb ]]; then
+		echo "$found"
+	else
+		pg_config --bindir 2>/dev/null
+	fi
 }
 
 describe_fsync_row() {
@@ -85,11 +94,20 @@ describe_fsync_row() {
 	fi
 	COMPARISONS=("strict store 0.9" "group strict $group_bar"
 		"relaxed eatmydata 0.6" "nofsync eatmydata 0.6")
+	[[ -z $OTHERS ]] || add_fsync_others "$1"
 	[[ $PROGRAM == sqlite-* ]] && CLIENTS=1
 	# Shell functions begin_PROGRAM, work_PROGRAM OPS, end_PROGRAM.
 	PROGRAM=${PROGRAM/sqlite8/sqlite}
 	JOURNAL_MODE=${PROGRAM#sqlite-}
 	PROGRAM=${PROGRAM%-*}
+}
+
+# A tmpfs is as fast whatever the disk.
+add_fsync_others() {
+	CONTENDERS+=(staged)
+	COMPARISONS+=("staged store -")
+	[[ $1 == slow-* ]] || CONTENDERS+=(tmpfs)
+	[[ -z $FULL ]] || CONTENDERS+=(strict-daemon relaxed-daemon)
 }
 
 # --- the slow disk ---------------------------------------------------------
@@ -105,7 +123,7 @@ make_slow_disk() {
 		say "bench: cut_disk doesn't compile"
 		return 1
 	}
-	mkdir -p "$WORK/disk" "$SLOW_STORE"
+	mkdir -p "$WORK/disk" "$SLOW_DISK"
 	"$WORK/cut_disk" "$SLOW_DISK_BYTES" "$FLUSH_MICROSECONDS" - \
 		"$WORK/disk" -f 2>"$WORK/log.disk" &
 	SLOW_DISK_PID=$!
@@ -114,8 +132,8 @@ make_slow_disk() {
 		sleep 0.01
 	done
 	mkfs.ext4 -q -F -E "$now" "$WORK/disk/disk" &&
-		mount -o loop "$WORK/disk/disk" "$SLOW_STORE" &&
-		chmod 755 "$SLOW_STORE" || {
+		mount -o loop "$WORK/disk/disk" "$SLOW_DISK" &&
+		chmod 755 "$SLOW_DISK" && mkdir "$SLOW_STORE" || {
 		say "bench: the slow disk can't be mounted"
 		return 1
 	}
@@ -124,8 +142,8 @@ make_slow_disk() {
 drop_slow_disk() {
 	local tries
 	[[ -n ${SLOW_DISK_PID:-} ]] || return 0
-	mountpoint -q "$SLOW_STORE" &&
-		{ umount "$SLOW_STORE" || umount -l "$SLOW_STORE"; }
+	mountpoint -q "$SLOW_DISK" &&
+		{ umount "$SLOW_DISK" || umount -l "$SLOW_DISK"; }
 	# The loop device lets go of its file a moment later.
 	for ((tries = 0; tries < 100; tries++)); do
 		umount "$WORK/disk" 2>/dev/null && break
@@ -145,7 +163,7 @@ begin_fsync_row() {
 	TURN_OPS=()
 	for who in "${CONTENDERS[@]}"; do
 		start_contender "$who" || return 1
-		mkdir -p "$STORE/$ROW.$who" || return 1
+		mkdir -p "$OWN_STORE/$ROW.$who" || return 1
 		calibrate "$who" || return 1
 	done
 }
@@ -156,26 +174,25 @@ end_fsync_row() {
 		check_policy "$who" || return 1
 	done
 	for who in "${CONTENDERS[@]}"; do
-		rm -rf --one-file-system "${STORE:?}/$ROW.$who"
+		store_of "$who"
+		rm -rf --one-file-system "${OWN_STORE:?}/$ROW.$who"
 	done
 }
 
 # Of the daemon's counters, one that tells that the policy acted.
 check_policy() {
-	local counter count stats
+	local counter count
 	case $1 in
-	strict) counter=fsync.honored ;;
+	strict|strict-daemon) counter=fsync.honored ;;
 	group) counter=fsync.grouped ;;
-	relaxed) counter=fsync.deferred ;;
+	relaxed|relaxed-daemon) counter=fsync.deferred ;;
 	staged) counter=commit.count ;;
 	*) return 0 ;;
 	esac
 	root_of "$1"
 	[[ $1 != staged ]] ||
 		setfattr -n user.msyncfs.sync.now -v wait "$ROOT" || return 1
-	stats=$(getfattr --absolute-names --only-values \
-		-n user.msyncfs.stats "$ROOT") || return 1
-	count=$(sed -n "s/^$counter=//p" <<<"$stats")
+	count=$(stat_of "$1" "$counter")
 	((${count:-0} > 0)) && return 0
 	say "bench: $counter is ${count:-not there}: $1 did not act"
 	return 1

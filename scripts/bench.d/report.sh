@@ -22,7 +22,7 @@ report_line() {
 		printf '| %s ' "$@"
 		printf '|\n'
 	else
-		printf '%-28s %-9s %4s %6s  %-12s %-4s %10s %10s %10s\n' "$@"
+		printf '%-28s %-14s %4s %6s  %-12s %-4s %10s %10s %10s\n' "$@"
 	fi
 }
 
@@ -32,30 +32,21 @@ report_line() {
 # with the speeds of these three, in the row's unit. The bar "-" is always met.
 row_figures() {
 	awk -v bar="$4" -v unit="$UNIT" -v block="${IO_BLOCK:-0}" \
-		-v ops="${IO_OPS:-0}" -v columns="$1 $2 $3" '
-	function sort(a, n,   i, j, t) {
-		for (i = 2; i <= n; i++)
-			for (j = i; j > 1 && a[j - 1] > a[j]; j--) {
-				t = a[j]; a[j] = a[j - 1]; a[j - 1] = t
-			}
-	}
-	function median(a, n) {
-		sort(a, n)
-		return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2
-	}
-	function speed(seconds) {
-		if (unit == "tree")
-			return sprintf("%.3fs", seconds)
-		if (unit == "time")
-			return sprintf("%.2fms", seconds * 1000)
-		if (unit == "bytes")
-			return sprintf("%.1fMiB", seconds / 1048576)
-		if (unit == "count")
-			return sprintf("%.2f", seconds)
-		if (block >= 1048576)
-			return sprintf("%.0fMiB/s",
-				ops * block / 1048576 / seconds)
-		return sprintf("%.0f/s", ops / seconds)
+		-v ops="${IO_OPS:-0}" -v columns="$1 $2 $3" "$MEDIAN"'
+	function speed(seconds,   name, value) {
+		name = figure_unit()
+		value = figure(seconds)
+		if (name == "s")
+			return sprintf("%.3fs", value)
+		if (name == "op/s")
+			return sprintf("%.0f/s", value)
+		if (name == "MiB/s")
+			return sprintf("%.0fMiB/s", value)
+		if (name == "MiB")
+			return sprintf("%.1fMiB", value)
+		if (name == "count")
+			return sprintf("%.2f", value)
+		return sprintf("%.2f%s", value, name)
 	}
 	BEGIN {
 		split(columns, column)
@@ -106,13 +97,17 @@ report_row() {
 		report_line "$name" "$theirs" "$bar" "$ratio" \
 			"$least..$most" "$met" "$our_speed" "$their_speed" \
 			"$store_speed"
+		figure_ratio "$1" "$ours" "$theirs" "$bar" "$ratio" \
+			"$least" "$most" "$met"
 		[[ $met != NO ]] || status=1
 	done
+	figure_rows
 	return "$status"
 }
 
 report_failed() {
 	local comparison ours theirs bar name
+	figure failed "$1"
 	for comparison in "${COMPARISONS[@]}"; do
 		read -r ours theirs bar <<<"$comparison"
 		name=$1

@@ -5,12 +5,13 @@
 # A row of kind io is a loop of single reads or writes, timed by bench_io; a
 # row of kind tree is a command over many small files; one of kind fsync is a
 # program that syncs all the time, see fsync.sh; those of kind staged are in
-# staged.sh. describe_row sets
+# staged.sh, those of kind meta in meta.sh. Growth curves are no rows, see
+# curves.sh. describe_row sets
 #
-#	KIND		io, tree, fsync or staged
+#	KIND		io, tree, fsync, staged or meta
 #	UNIT		what the figures are: rate (operations or MiB per
-#			second), tree (seconds), time (milliseconds), bytes
-#			or count
+#			second), tree (seconds), time (milliseconds), each
+#			(microseconds for an operation), bytes or count
 #	CONTENDERS	who takes turns
 #	ROW_DATA	data path of msyncfs
 #	COMPARISONS	for each line of the report "OURS THEIRS BAR", two
@@ -36,24 +37,63 @@ IO_ROWS=(
 	read-tree
 	rm-tree
 )
-ROWS=("${IO_ROWS[@]}" "${FSYNC_ROWS[@]}" "${FSYNC_ROWS[@]/#/slow-}"
-	"${STAGED_ROWS[@]}")
+ROWS=("${IO_ROWS[@]}" "${META_ROWS[@]}" "${FSYNC_ROWS[@]}"
+	"${FSYNC_ROWS[@]/#/slow-}" "${STAGED_ROWS[@]}" "${CURVE_ROWS[@]}")
+# Those that remove many files; see settle.
+REMOVING_ROWS=(rm-tree meta-unlink meta-rmdir)
 
 TREE_DIRECTORIES=40
 TREE_FILES_EACH=100
 TREE_FILE_BYTES=6144
 
+# The group that a row belongs to; for curves, too.
+group_of() {
+	if is_meta_row "$1"; then
+		echo meta
+	elif is_staged_row "$1"; then
+		echo staged
+	elif is_fsync_row "$1"; then
+		[[ $1 == slow-* ]] && echo slow || echo fsync
+	elif is_curve "$1"; then
+		echo curves
+	else
+		echo io
+	fi
+}
+
 describe_row() {
 	ROW=$1
 	TURN=0
 	UNIT=rate
-	if is_staged_row "$1"; then
+	if is_meta_row "$1"; then
+		describe_meta_row "$1"
+	elif is_staged_row "$1"; then
 		describe_staged_row "$1"
 	elif is_fsync_row "$1"; then
 		describe_fsync_row "$1"
 	else
 		describe_io_row "$1"
 	fi
+	leave_out
+}
+
+# Contenders that --without names, and the comparisons with them.
+leave_out() {
+	local word
+	local -a kept=() compared=()
+	for word in "${CONTENDERS[@]}"; do
+		is_left_out "$word" || kept+=("$word")
+	done
+	for word in "${COMPARISONS[@]}"; do
+		is_left_out "${word%% *}" ||
+			is_left_out "$(cut -d ' ' -f 2 <<<"$word")" ||
+			compared+=("$word")
+	done
+	CONTENDERS=("${kept[@]}") COMPARISONS=("${compared[@]}")
+}
+
+is_left_out() {
+	[[ " ${WITHOUT[*]} " == *" $1 "* ]]
 }
 
 describe_io_row() {
@@ -86,43 +126,75 @@ describe_io_row() {
 		CONTENDERS=(msyncfs bindfs store) ;;
 	esac
 	COMPARISONS=("msyncfs ${CONTENDERS[1]} $bar")
+	[[ -z $OTHERS ]] || add_others
+}
+
+# They take turns as well, and have no bar.
+add_others() {
+	local who
+	local -a others=(fuse-overlayfs mergerfs tmpfs)
+	case $KIND-$ROW_DATA in
+	io-kernel) others+=(bindfs) ;;
+	tree-daemon) ;;
+	tree-*) others+=(msyncfs-daemon) ;;
+	esac
+	for who in "${others[@]}"; do
+		CONTENDERS+=("$who")
+		COMPARISONS+=("msyncfs $who -")
+	done
 }
 
 begin_row() {
 	local who
 	[[ $KIND != fsync ]] || { begin_fsync_row; return; }
 	[[ $KIND != staged ]] || { begin_staged_row; return; }
+	[[ $KIND != meta ]] || { begin_meta_row; return; }
 	case $ROW in
 	untar|rm-tree|read-tree) make_archive || return 1 ;;
 	git-clone) make_repository || return 1 ;;
 	esac
-	if [[ $ROW == read-tree ]]; then
-		mkdir -p "$STORE/read" &&
-			tar -C "$STORE/read" -xf "$WORK/tree.tar" &&
-			settle && read_tree "$STORE/read"
-		return
-	fi
 	for who in "${CONTENDERS[@]}"; do
+		# Some look into the store once only, when they are mounted.
+		[[ $KIND != io || $who == tmpfs ]] || make_data "$who" ||
+			return 1
 		start_contender "$who" || return 1
-		if [[ $ROW == rm-tree ]]; then
-			make_trees "$who" || return 1
-		elif [[ $KIND == io ]]; then
-			make_data "$who" || return 1
-		fi
+		case $KIND-$who-$ROW in
+		io-tmpfs-*) make_data "$who" || return 1 ;;
+		*-read-tree) make_read_tree "$who" || return 1 ;;
+		*-rm-tree) make_trees "$who" || return 1 ;;
+		esac
 	done
+}
+
+# In the store itself, once, and all of it in the page cache.
+make_read_tree() {
+	store_of "$1"
+	# It is mounted anew for each turn.
+	is_kept "$1" || stop_contender "$1" || return 1
+	[[ ! -e $OWN_STORE/read ]] || return 0
+	mkdir "$OWN_STORE/read" &&
+		tar -C "$OWN_STORE/read" -xf "$WORK/tree.tar" &&
+		sync -f "$OWN_STORE" && read_tree "$OWN_STORE/read"
+}
+
+# Is there no FUSE to forget what it knows?
+is_kept() {
+	[[ $1 == store || $1 == tmpfs ]]
 }
 
 make_data() {
 	file_of "$1"
-	[[ -e $STORE/$FILE ]] || "$WORK/bench_io" make "$STORE/$FILE" \
-		$((FILE_MIB << 20))
+	store_of "$1"
+	mkdir -p "$OWN_STORE" || return 1
+	[[ -e $OWN_STORE/$FILE ]] || "$WORK/bench_io" make \
+		"$OWN_STORE/$FILE" $((FILE_MIB << 20))
 }
 
 # Trees to be removed, made through the mount that they are removed from.
 make_trees() {
 	local round
 	root_of "$1"
-	for ((round = 0; round < ROUNDS; round++)); do
+	for ((round = 0; round < ROW_ROUNDS; round++)); do
 		mkdir -p "$ROOT/rm.$1.$round" &&
 			tar -C "$ROOT/rm.$1.$round" -xf "$WORK/tree.tar" ||
 			return 1
@@ -135,18 +207,19 @@ end_row() {
 	io) check_data_path || return 1 ;;
 	fsync) end_fsync_row || return 1 ;;
 	staged) end_staged_row; return ;;
+	meta) end_meta_row || return 1 ;;
 	esac
 	for who in "${CONTENDERS[@]}"; do
 		stop_contender "$who" || return 1
 	done
 }
 
-# On the kernel path both contenders work on the very same file, so that its
-# blocks and its pages are the same. Two FUSE mounts don't share a file: the
+# On the kernel path msyncfs and the store work on the very same file, so that
+# its blocks and its pages are the same. Two FUSE mounts don't share a file: the
 # one's cache would not know of the other's writes.
 file_of() {
-	FILE=data
-	[[ $ROW_DATA == kernel ]] || FILE=data.$1
+	FILE=data.$1
+	[[ $ROW_DATA != kernel || ! $1 =~ ^(msyncfs|store)$ ]] || FILE=data
 }
 
 turn() {
@@ -155,6 +228,7 @@ turn() {
 	((++TURN))
 	[[ $KIND != fsync ]] || { turn_fsync "$who"; return; }
 	[[ $KIND != staged ]] || { turn_staged "$who"; return; }
+	[[ $KIND != meta ]] || { turn_meta "$who"; return; }
 	case $ROW in
 	untar) turn_untar ;;
 	rm-tree) turn_rm "$who" ;;
@@ -165,12 +239,18 @@ turn() {
 }
 
 turn_io() {
-	local action=$IO_ACTION
-	# Without FUSE there is nothing that could be cold.
-	[[ $action == coldread && $1 == store ]] && action=read
+	local action=$IO_ACTION part=1
+	[[ $action != coldread ]] || ! is_kept "$1" || action=read
+	# Who has to be asked for each write takes ten times as long as the
+	# store: an eighth of the work tells as much.
+	[[ $ROW_DATA-$action != kernel-write ||
+		" ${OTHER_CONTENDERS[*]} " != *" $1 "* ]] || part=8
 	file_of "$1"
-	TOOK=$("$WORK/bench_io" "$action" "$ROOT/$FILE" "$STORE/$FILE" \
-		"$IO_BLOCK" "$IO_OPS" "$IO_ORDER")
+	store_of "$1"
+	TOOK=$("$WORK/bench_io" "$action" "$ROOT/$FILE" "$OWN_STORE/$FILE" \
+		"$IO_BLOCK" $((IO_OPS / part)) "$IO_ORDER") &&
+		TOOK=$(awk -v took="$TOOK" -v part="$part" \
+			'BEGIN { printf "%.9f", took * part }')
 }
 
 timed() {
@@ -205,8 +285,8 @@ read_tree() {
 
 # A new mount each time: nothing is known to FUSE yet, all of it to the store.
 turn_read() {
-	start_contender "$1" && timed read_tree "$ROOT/read" &&
-		stop_contender "$1"
+	is_kept "$1" || start_contender "$1" || return 1
+	timed read_tree "$ROOT/read" && { is_kept "$1" || stop_contender "$1"; }
 }
 
 turn_clone() {

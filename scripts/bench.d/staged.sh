@@ -47,15 +47,12 @@ measures_staged() {
 }
 
 check_staged_tools() {
-	local tool
-	local -a tools=(getfattr setfattr)
+	local -a tools=(setfattr)
 	measures 'staged-sqlite*' && tools+=(sqlite3)
 	if measures 'staged-sqlite*' || measures 'staged-pause-slow'; then
 		tools+=(pkg-config)
 	fi
-	for tool in "${tools[@]}"; do
-		command -v "$tool" >/dev/null || die "$tool is missing"
-	done
+	need_tools "${tools[@]}"
 }
 
 describe_staged_row() {
@@ -92,12 +89,7 @@ describe_staged_row() {
 # One daemon for all contenders of a row.
 begin_staged_row() {
 	[[ $STORE != "$SLOW_STORE" ]] || make_slow_disk || return 1
-	[[ -x $WORK/pause_writer ]] ||
-		"${CC:-cc}" -std=c17 -O2 -Wall -o "$WORK/pause_writer" \
-			"$HERE/bench.d/pause_writer.c" -lpthread || {
-		say "bench: pause_writer doesn't compile"
-		return 1
-	}
+	compile pause_writer -lpthread || return 1
 	start_contender staged && root_of staged || return 1
 	case $ROW in
 	# A journal as large as is needed, and a file with a place.
@@ -113,8 +105,8 @@ begin_staged_row() {
 }
 
 end_staged_row() {
-	stop_contender staged &&
-		rm -f "$STORE"/{pages,pause,other,dd.*,commit.*}
+	stop_contender staged && store_of staged &&
+		rm -f "$OWN_STORE"/{pages,pause,other,commit.*}
 }
 
 turn_staged() {
@@ -131,8 +123,7 @@ turn_staged() {
 # --- the mount ---------------------------------------------------------------
 
 staged_stat() {
-	getfattr --absolute-names --only-values -n user.msyncfs.stats \
-		"$ROOT" | sed -n "s/^$1=//p"
+	stat_of staged "$1"
 }
 
 # write_staged NAME MIB: its first so many MiB.
