@@ -10,7 +10,8 @@ filesystems=(ext4 xfs btrfs tmpfs)
 # The same on both data paths, or about files that take none but the daemon's.
 once=(cli.sh doctor.sh msyncctl.sh top.sh recover.sh staged.sh staged_data.sh
 	staged_errors.sh staged_map.sh powercut.sh machine_test.sh kill.sh
-	fault_staged.sh)
+	fault_staged.sh log.sh policy_file.sh service.sh systemd.sh
+	umount.sh)
 paths=(kernel daemon)
 user_scripts=(contract.sh programs.sh)
 
@@ -44,14 +45,22 @@ matrix() {
 				some_scripts "$fs" "$data" - build contract.sh
 			done
 		done
-		# The programs take a minute: on others than ext4 they have
-		# their turn in the long campaign.
-		some_scripts xfs kernel - build powercut.sh
-		some_scripts ext4 daemon nobody build contract.sh
+		# The programs and the power cuts take a minute: on others than
+		# ext4 they have their turn in the long campaign.
+		some_scripts ext4 daemon nobody build contract.sh policy_file.sh
 		;;
 	esac
 	some_scripts ext4 staged - build "${user_scripts[@]}"
+	user_lines
 	sanitizer_lines "$1"
+}
+
+# What stands in the documents, and what is installed.
+user_lines() {
+	local script
+	for script in tests/install/*.sh tests/recipes/*.sh; do
+		[[ $script == */lib.sh ]] || echo "$script ext4 auto - build"
+	done
 }
 
 sanitizer_lines() {
@@ -99,11 +108,12 @@ label() {
 # one is for a test that is wrong itself.
 limit() {
 	local seconds=300
-	[[ $1 == */fault.sh ]] && seconds=600
+	[[ $1 == */fault.sh || $1 == */install.sh ]] && seconds=600
 	[[ $2 == build ]] || seconds=900
 	[[ $1 == */powercut.sh && ${POWERCUT_IMAGES:-0} -gt 200 ]] &&
 		seconds=3600
 	[[ $1 == */kill.sh && ${KILLS:-0} -gt 25 ]] && seconds=3600
+	[[ $1 == */install.sh && -n ${PACKAGE_CLEAN_ROOT:-} ]] && seconds=1500
 	[[ $1 == */scale.sh && -n ${scale_files:-} ]] && seconds=7200
 	echo "$seconds"
 }
