@@ -24,8 +24,8 @@
 # something prints.
 #
 #	run_block HEADING	runs all sh blocks between the heading HEADING
-#		(of any level, without its #) and the next one, as one script
-#		of bash -eu with a user's PATH. What it printed is in
+#		(of any level, without its #) and the next one, in /srv, as one
+#		script of bash -eu with a user's PATH. What it printed is in
 #		RECIPE_OUT; a command that fails is told with its line in the
 #		document. Nothing is carried over to the next run_block but
 #		what is on the disks
@@ -133,7 +133,7 @@ run_block() {
 			}' "$BASE/lines"
 	} >"$script"
 	(
-		cd /root && exec env -i HOME=/root USER=root LOGNAME=root \
+		cd /srv && exec env -i HOME=/root USER=root LOGNAME=root \
 			LANG=C.UTF-8 TERM=dumb CI="${CI:-}" \
 			PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin \
 			bash -eu "$script"
