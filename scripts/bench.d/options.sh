@@ -166,8 +166,9 @@ plan_report() {
 	fi
 	ROUNDS=${ROUNDS:-5} TURN_SECONDS=${TURN_SECONDS:-0.3}
 	ROW_SECONDS=4 CLIENT_MILLISECONDS=150
-	((${#ONLY[@]})) || add_rows io meta fsync slow-sqlite-wal \
-		slow-sqlite8-delete staged curves
+	((${#ONLY[@]})) || add_rows io meta sqlite-wal sqlite-delete pgbench \
+		redis slow-sqlite-wal slow-sqlite-delete slow-sqlite8-delete \
+		slow-pgbench slow-redis staged curves
 }
 
 # Where many files were removed ext4 makes new ones slowly: the rows that do

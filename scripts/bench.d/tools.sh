@@ -8,6 +8,7 @@ package_of() {
 	getfattr|setfattr) echo attr ;;
 	cc) echo gcc ;;
 	awk) echo mawk ;;
+	gnuplot) echo gnuplot-nox ;;
 	mountpoint|findmnt|setpriv|unshare) echo util-linux ;;
 	mkfs.ext4) echo e2fsprogs ;;
 	redis-cli|redis-benchmark) echo redis-tools ;;
@@ -31,6 +32,7 @@ check_tools() {
 	local row who
 	local -a tools=(awk mountpoint getfattr "${CC:-cc}")
 	[[ -z $IMAGE ]] && ! measures_curves || tools+=(mkfs.ext4)
+	[[ -z $REPORT ]] || tools+=(gnuplot python3)
 	for row in "${ONLY[@]}"; do
 		case $(group_of "$row") in
 		io) tools+=(git tar) ;;
