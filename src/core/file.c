@@ -39,6 +39,16 @@ void file_hold(struct file *file)
 	atomic_fetch_add(&file->refs, 1);
 }
 
+bool file_try_hold(struct file *file)
+{
+	unsigned refs = file->refs;
+
+	while (refs > 0 &&
+	       !atomic_compare_exchange_weak(&file->refs, &refs, refs + 1))
+		;
+	return refs > 0;
+}
+
 void file_release(struct file *file)
 {
 	struct filesystem *fs = file->fs;
@@ -47,6 +57,7 @@ void file_release(struct file *file)
 		return;
 	lock_take(&fs->files_lock, lock_rank_open_files);
 	TAILQ_REMOVE(&fs->files, file, link);
+	file_forget_waiting_locked(file);
 	lock_drop(&fs->files_lock, lock_rank_open_files);
 	mapping_fini(&file->mapping);
 	lock_fini(&file->append_lock);

@@ -116,6 +116,7 @@ struct file {
 	_Atomic int64_t looked_at; /* unwritten then; kernel path */
 	bool settled; /* its last sync is scheduled; the node's lock */
 	_Atomic bool closed; /* by everybody */
+	bool waiting; /* for its last sync, file_closed.c; files_lock */
 
 	TAILQ_ENTRY(file) link; /* the filesystem's files_lock */
 };
@@ -179,6 +180,8 @@ void file_changing(struct file *file);
 /* Keeps the object, not the open, alive; needs an open or the node's lock. */
 void file_hold(struct file *file);
 void file_release(struct file *file);
+/* With the filesystem's files_lock. False: it is on its way out. */
+bool file_try_hold(struct file *file);
 
 static inline int file_descriptor(const struct file *file)
 {

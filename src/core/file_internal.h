@@ -81,12 +81,23 @@ void file_sync_init(struct file *file);
 void file_track(struct file *file, bool writer);
 /* So many bytes of it were written, or something else was changed (0). */
 void file_dirtied(struct file *file, size_t bytes);
+/* Its sync is wanted, at that time (clock_now()) or before. */
+void file_schedule(struct file *file, int64_t due);
+/* Has it something that isn't durable? When in doubt, yes. */
+bool file_may_be_dirty(struct file *file);
+/* Closed, and without a name. */
+bool file_is_gone(const struct file *file);
+
+/* ---- closed files (file_closed.c) --------------------------------------- */
+
 /* The last close, with the node's lock. */
 void file_sync_closing_locked(struct file *file);
 /* After that, without it. */
 void file_sync_closed(struct file *file);
 /* Its last name is gone: nobody need sync what was closed of it. */
 void file_sync_unlinked(struct filesystem *fs, struct node *node);
+/* It is about to be freed; with the filesystem's files_lock. */
+void file_forget_waiting_locked(struct file *file);
 /* Takes over an error that a sync met when nobody had it open. */
 void file_take_pending_error_locked(struct file *file,
 				    struct file_handle_state *handle);

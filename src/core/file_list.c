@@ -5,7 +5,6 @@
  */
 #include "core/file_list.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "core/file.h"
@@ -23,13 +22,7 @@ struct file **file_list_take(struct filesystem *fs, size_t *count)
 		room++;
 	files = calloc(room + 1, sizeof(struct file *));
 	TAILQ_FOREACH (file, &fs->files, link) {
-		unsigned refs = file->refs;
-
-		/* One that is on its way out stays so. */
-		while (files && refs > 0 && !atomic_compare_exchange_weak(
-					   &file->refs, &refs, refs + 1))
-			;
-		if (files && refs > 0)
+		if (files && file_try_hold(file))
 			files[(*count)++] = file;
 	}
 	lock_drop(&fs->files_lock, lock_rank_open_files);

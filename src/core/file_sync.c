@@ -40,8 +40,6 @@
 #define MILLISECOND INT64_C(1000000)
 /* How much clock_coarse() may be behind. */
 #define TICK (10 * MILLISECOND)
-/* After a close, time for a file that is removed at once to be gone. */
-#define CLOSE_DELAY (50 * MILLISECOND)
 /* How often a file is looked at that is synced by amount only. */
 #define LOOK_BUSY (100 * MILLISECOND)
 #define LOOK_IDLE (1000 * MILLISECOND)
@@ -186,7 +184,7 @@ static bool is_mtime_new(struct file *file)
 	       clock_nanoseconds(&st.st_mtim) != file->synced_mtime;
 }
 
-static bool may_be_dirty(struct file *file)
+bool file_may_be_dirty(struct file *file)
 {
 	if (file->dirty)
 		return true;
@@ -197,7 +195,7 @@ static bool may_be_dirty(struct file *file)
 	return is_mtime_new(file) || file_dirty_bytes(file) != 0;
 }
 
-static bool is_gone(const struct file *file)
+bool file_is_gone(const struct file *file)
 {
 	struct stat st;
 
@@ -238,7 +236,7 @@ static void commit_scheduled(struct file *file)
 	else if (policy->dirty > 0 && file->dirty_bytes >= policy->dirty)
 		cause = commit_by_amount;
 	forget_dirty(file);
-	if (staged_is_private(file->staged) || is_gone(file))
+	if (staged_is_private(file->staged) || file_is_gone(file))
 		return;
 	if (stage_is_dirty(file->fs->stage)) {
 		int r = stage_commit(file->fs->stage, cause);
@@ -264,7 +262,7 @@ static void sync_scheduled(struct file *file)
 	}
 	forget_dirty(file);
 	since = written_before(file);
-	if (is_gone(file))
+	if (file_is_gone(file))
 		return;
 	/* Has everything been synced together since? */
 	if (fs->whole.done_from > since) {
@@ -323,7 +321,7 @@ static int64_t staged_period(const struct file *file,
 	return policy->every - lead(file, policy->every);
 }
 
-static void schedule(struct file *file, int64_t due)
+void file_schedule(struct file *file, int64_t due)
 {
 	if (!atomic_exchange(&file->scheduled, true))
 		file_hold(file);
@@ -337,9 +335,9 @@ static void schedule_look(struct file *file, const struct policy *policy,
 
 	file->every_due = now + period(file, policy);
 	if (by_amount)
-		schedule(file, now + LOOK_BUSY);
+		file_schedule(file, now + LOOK_BUSY);
 	else if (policy->every > 0)
-		schedule(file, file->every_due);
+		file_schedule(file, file->every_due);
 }
 
 void file_track(struct file *file, bool writer)
@@ -368,12 +366,12 @@ void file_dirtied(struct file *file, size_t bytes)
 	file->written_at = now;
 	if (!file->dirty && !atomic_exchange(&file->dirty, true) &&
 	    policy->every > 0)
-		schedule(file, now + policy->every - lead(file, policy->every));
+		file_schedule(file, now + policy->every - lead(file, policy->every));
 	if (policy->dirty > 0) {
 		uint64_t before = atomic_fetch_add(&file->dirty_bytes, bytes);
 
 		if (before < policy->dirty && before + bytes >= policy->dirty)
-			schedule(file, SYNC_AT_ONCE);
+			file_schedule(file, SYNC_AT_ONCE);
 	}
 }
 
@@ -390,7 +388,7 @@ static int64_t look_at_amount(struct file *file, const struct policy *policy,
 
 	if (policy->every > 0 && now >= file->every_due) {
 		file->every_due = now + period(file, policy);
-		if (may_be_dirty(file))
+		if (file_may_be_dirty(file))
 			sync_scheduled(file);
 	} else if (dirty < 0 || (uint64_t)dirty >= policy->dirty) {
 		sync_scheduled(file);
@@ -429,20 +427,20 @@ static int64_t run_sync(struct sync_item *item)
 	}
 	if (unseen && policy->dirty > 0 && file->path == data_path_kernel)
 		return look_at_amount(file, policy, now);
-	if (file->staged && may_be_dirty(file)) {
+	if (file->staged && file_may_be_dirty(file)) {
 		int64_t due = file_staged_due(file, staged_period(file,
 								  policy));
 		if (due > now && due != SYNC_NEVER)
 			return unseen && again < due - now ? now + again : due;
 		if (due <= now)
 			sync_scheduled(file);
-	} else if (may_be_dirty(file)) {
+	} else if (file_may_be_dirty(file)) {
 		sync_scheduled(file);
 	} else {
 		loss_clean(file, now);
 	}
 	/* The commit failed, or left it out for now. */
-	if (file->staged && !is_gone(file) &&
+	if (file->staged && !file_is_gone(file) &&
 	    staged_is_uncommitted(file->staged))
 		return clock_now() + (policy->every > LOOK_IDLE ? again :
 								  LOOK_IDLE);
@@ -471,98 +469,7 @@ void file_sync_init(struct file *file)
 	file->sync_took = -1;
 }
 
-/* ---- closing ----------------------------------------------------------- */
-
-void file_sync_closing_locked(struct file *file)
-{
-	if (!file->tracked && !file->scheduled)
-		return;
-	atomic_fetch_add(&file->node->files_closed, 1);
-	atomic_fetch_add(&file->fs->files_closed, 1);
-	file->closed = true;
-}
-
-static void schedule_last(struct file *file, int64_t due)
-{
-	lock_take(&file->node->lock, lock_rank_node);
-	schedule(file, due);
-	file->settled = true;
-	lock_drop(&file->node->lock, lock_rank_node);
-}
-
-/*
- * By a thread of the scheduler: the item may run just now and wait for
- * requests that this thread is to serve.
- */
-static void unschedule(struct file *file)
-{
-	if (atomic_exchange(&file->scheduled, false))
-		scheduler_want(file->fs->scheduler, &file->reap, SYNC_AT_ONCE);
-}
-
-/* The closed file of a node, with a reference; NULL: there is none. */
-static struct file *find_closed(struct filesystem *fs, struct node *node)
-{
-	struct file *file;
-
-	lock_take(&fs->files_lock, lock_rank_open_files);
-	TAILQ_FOREACH (file, &fs->files, link) {
-		unsigned refs = file->refs;
-
-		if (file->node != node || !file->closed || !file->scheduled)
-			continue;
-		/* One that is on its way out stays so. */
-		while (refs > 0 && !atomic_compare_exchange_weak(
-					   &file->refs, &refs, refs + 1))
-			continue;
-		if (refs > 0)
-			break;
-	}
-	lock_drop(&fs->files_lock, lock_rank_open_files);
-	return file;
-}
-
-void file_sync_unlinked(struct filesystem *fs, struct node *node)
-{
-	struct file *file;
-
-	while (node->files_closed > 0 &&
-	       (file = find_closed(fs, node)) != NULL) {
-		unschedule(file);
-		file_release(file);
-	}
-}
-
-void file_sync_closed(struct file *file)
-{
-	const struct policy *policy = file_policy(file);
-	struct filesystem *fs = file->fs;
-	int64_t due;
-
-	if (!file->closed)
-		return;
-	if (!may_be_dirty(file) || is_gone(file)) {
-		unschedule(file);
-		return;
-	}
-	due = clock_now() + policy->every;
-	if (policy->close &&
-	    (policy->every == 0 || policy->every > CLOSE_DELAY))
-		due = clock_now() + CLOSE_DELAY;
-	file->dirty = true;
-	file->written_at = clock_coarse();
-	if (fs->files_closed > fs->files_closed_limit) {
-		loss_leave(file);
-		filesystem_want_sync(fs, due);
-		unschedule(file);
-	} else if (policy->close || policy->every > 0) {
-		if (policy->close)
-			counter_add(&fs->counters.sync_close, 1);
-		schedule_last(file, due);
-	} else {
-		unschedule(file);
-	}
-}
+/* ---- at close, and asked for ------------------------------------------- */
 
 int file_sync_at_close(struct file_handle_state *handle)
 {
@@ -571,14 +478,12 @@ int file_sync_at_close(struct file_handle_state *handle)
 
 	if (!handle->writer || !file_waits_at_close(file))
 		return 0;
-	if (may_be_dirty(file)) {
+	if (file_may_be_dirty(file)) {
 		counter_add(&file->fs->counters.sync_close, 1);
 		r = sync_file(file, true, commit_by_close);
 	}
 	return told(handle, r);
 }
-
-/* ---- asked for --------------------------------------------------------- */
 
 struct grouped {
 	struct group_waiter waiter;

@@ -93,6 +93,7 @@ struct filesystem {
 
 	struct lock files_lock; /* protects files */
 	TAILQ_HEAD(, file) files; /* open, or closed and not yet synced */
+	void *waiting; /* tsearch(3), by node: see file_closed.c */
 	_Atomic unsigned files_open;
 	_Atomic unsigned files_closed; /* of those that are not open any more */
 	unsigned files_closed_limit;

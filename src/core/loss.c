@@ -147,6 +147,21 @@ void loss_leave(struct file *file)
 		;
 }
 
+void loss_hand_over(struct file *file, struct file *other)
+{
+	int64_t since = file->unsynced_since;
+	int64_t known;
+
+	if (since == 0)
+		return;
+	other->unsynced_again = true;
+	known = other->unsynced_since;
+	while ((known == 0 || since < known) &&
+	       !atomic_compare_exchange_weak(&other->unsynced_since, &known,
+					     since))
+		;
+}
+
 /* ---- looking ------------------------------------------------------------ */
 
 struct look {

@@ -43,6 +43,8 @@ void loss_end(struct file *file, int64_t begin);
 /* The same, of all files. */
 void loss_begin_all(struct filesystem *fs);
 void loss_end_all(struct filesystem *fs, int64_t begin);
+/* The other one's sync is to make durable what this one has. */
+void loss_hand_over(struct file *file, struct file *other);
 /* Nobody looks at this file any more; the next sync of everything has it. */
 void loss_leave(struct file *file);
 

@@ -15,6 +15,7 @@
 #include "core/file_internal.h"
 #include "os/clock.h"
 #include "os/guard.h"
+#include "os/pagecache.h"
 #include "util/cleanup.h"
 
 #define PATIENCE_MS 20000
@@ -227,6 +228,60 @@ static void a_closed_file_is_synced_and_let_go(void **state)
 	end(&this, false);
 }
 
+/* Opens it again; it was closed. */
+static void write_and_close(struct subject *this)
+{
+	assert_int_equal(open_file_as(&this->open, O_WRONLY, &caller_root), 0);
+	write_text(this->open.file, "new", 0, 0);
+	file_close(this->open.fs, this->open.opened.handle);
+}
+
+static void a_file_that_is_closed_often_waits_once(void **state)
+{
+	struct subject this;
+	struct filesystem *fs;
+	unsigned descriptors;
+
+	begin(&this, state, "fsync=defer+every=10h", O_WRONLY);
+	fs = this.open.fs;
+	descriptors = open_descriptors();
+	write_text(this.open.file, "new", 0, 0);
+	file_close(fs, this.open.opened.handle);
+	for (unsigned i = 0; i < 20; i++)
+		write_and_close(&this);
+	/* Those that have handed over are let go by another thread. */
+	for (int waited = 0; waited < PATIENCE_MS && fs->files_closed > 1;
+	     waited++)
+		pause_ms(1);
+	assert_int_equal(fs->files_closed, 1);
+	assert_int_equal(open_descriptors(), descriptors);
+	end(&this, false);
+	assert_int_equal(fs->files_closed, 0);
+	assert_null(fs->waiting);
+}
+
+static void what_is_closed_while_a_sync_runs_is_synced(void **state)
+{
+	struct subject this;
+	struct filesystem *fs;
+	int64_t dirty;
+
+	begin(&this, state, "fsync=defer+every=10ms", O_WRONLY);
+	fs = this.open.fs;
+	file_close(fs, this.open.opened.handle);
+	while (fs->counters.sync_scheduled < 30)
+		write_and_close(&this);
+	assert_true(is_let_go(fs));
+	owned_fd fd = openat(this.place->fd, "file", O_RDONLY | O_CLOEXEC);
+	dirty = pagecache_dirty_bytes(fd);
+	if (dirty < 0)
+		print_message("# no cachestat(2): dirty bytes not known\n");
+	else
+		assert_int_equal(dirty, 0);
+	end(&this, false);
+	assert_null(fs->waiting);
+}
+
 static void a_file_that_is_removed_is_not_synced(void **state)
 {
 	struct subject this;
@@ -346,6 +401,8 @@ int main(void)
 		on_a_filesystem(
 			an_error_after_the_last_close_waits_for_the_next_open),
 		on_a_filesystem(a_closed_file_is_synced_and_let_go),
+		on_a_filesystem(a_file_that_is_closed_often_waits_once),
+		on_a_filesystem(what_is_closed_while_a_sync_runs_is_synced),
 		on_a_filesystem(a_file_that_is_removed_is_not_synced),
 		on_a_filesystem(a_close_that_waits_tells_the_error),
 		on_a_filesystem(
