@@ -366,7 +366,8 @@ void file_dirtied(struct file *file, size_t bytes)
 	file->written_at = now;
 	if (!file->dirty && !atomic_exchange(&file->dirty, true) &&
 	    policy->every > 0)
-		file_schedule(file, now + policy->every - lead(file, policy->every));
+		file_schedule(file,
+			      now + policy->every - lead(file, policy->every));
 	if (policy->dirty > 0) {
 		uint64_t before = atomic_fetch_add(&file->dirty_bytes, bytes);
 
