@@ -33,6 +33,7 @@
 #include "policy_source.h"
 #include "preflight.h"
 #include "recovery.h"
+#include "utab.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/log_socket.h"
@@ -90,6 +91,13 @@ static void tell_parent(struct daemon *daemon, int status)
 	daemon->status_pipe = -1;
 }
 
+/* What the mount is called in mountinfo. */
+static const char *source_name(const struct daemon *daemon)
+{
+	return daemon->options->fsname ? daemon->options->fsname :
+					 daemon->checked->store_abs;
+}
+
 /*
  * The mount can be used: let the terminal go. Not earlier: autofs lets those
  * who are to mount through to the mountpoint by their process group (systemd's
@@ -101,6 +109,7 @@ static int mount_ready(void *context)
 	owned_fd null = -1;
 
 	daemon->mounted = true;
+	utab_note(source_name(daemon), daemon->checked->mountpoint_abs);
 	if (daemon->options->foreground) {
 		notify_status("%s is mounted at %s",
 			      daemon->checked->store_abs,
@@ -172,8 +181,7 @@ static bool others_allowed(const struct options *options)
 static char *mount_options(const struct daemon *daemon)
 {
 	const struct options *options = daemon->options;
-	const char *name = options->fsname ? options->fsname :
-					     daemon->checked->store_abs;
+	const char *name = source_name(daemon);
 	char *list = NULL;
 	size_t size;
 	FILE *out = text_open(&list, &size);

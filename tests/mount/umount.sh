@@ -5,8 +5,8 @@
 # what is not. And /etc/fstab, as far as mount(8) and umount(8) go.
 #
 # Root's umount(8) looks for a helper by the type that statfs(2) gives, which is
-# "fuse" whoever serves it, unless it is told -c, as systemd does, or mount(8)
-# has noted options of its own for the mount.
+# "fuse" whoever serves it, unless it is told -c, as systemd does, or mount(8)'s
+# table names a helper, which the daemon sees to.
 #
 # A daemon that takes its time is one that is stopped: what happens then does
 # not depend on how long anything takes.
@@ -77,6 +77,28 @@ umount_is_back_when_the_daemon_has_ended() {
 	cmp "$BASE/waited" "$STORE/waited"
 	[[ ! -e $STORE/.msyncfs/journal ]]
 	ended_with 0
+}
+
+# From mount(8)'s table, where there is one note for each mount.
+a_plain_umount_finds_the_helper() {
+	local table=/run/mount/utab
+	[[ -d ${table%/*} ]]
+	begun
+	is 1 grep -c " TARGET=$MNT " "$table"
+	echo data >"$MNT/plain"
+	umount "$MNT"
+	is_free
+	is data cat "$STORE/plain"
+	not grep " TARGET=$MNT " "$table"
+	# Of a daemon that was killed the note stays, and is not made twice.
+	begun
+	kill -KILL "$DAEMON_PID"
+	umount -i -l "$MNT" || true
+	ended_with 137
+	"$MSYNCFS" -o "$STAGED" "$STORE" "$MNT"
+	is 1 grep -c " TARGET=$MNT " "$table"
+	umount "$MNT"
+	is_free
 }
 
 # What the helper is for.
@@ -284,12 +306,12 @@ a_plain_user_waits_as_well() {
 # --- /etc/fstab --------------------------------------------------------------
 
 fstab_lines_work() {
-	local dir=$BASE/fstab uhelper=uhelper=fuse.msyncfs
+	local dir=$BASE/fstab
 	mkdir -p "$dir"/{one,two,three}.store "$dir"/{one,two,three}
 	cat >/etc/fstab <<-TAB
-		$dir/one.store $dir/one msyncfs nosuid,nofail,$STAGED,$uhelper 0 0
+		$dir/one.store $dir/one msyncfs nosuid,nofail,$STAGED 0 0
 		$dir/two.store $dir/two msyncfs noauto,x-systemd.automount 0 0
-		$dir/three.store $dir/three fuse.msyncfs noauto,users,$uhelper 0 0
+		$dir/three.store $dir/three fuse.msyncfs noauto,users 0 0
 	TAB
 	trap 'umount -l "$BASE"/fstab/* 2>/dev/null || true' EXIT
 	mount -a
@@ -320,6 +342,7 @@ fi
 install_system /etc || bail "msyncfs can't be installed for the test"
 command -v umount.msyncfs >/dev/null || bail "umount.msyncfs is not built"
 for name in umount_is_back_when_the_daemon_has_ended \
+	a_plain_umount_finds_the_helper \
 	without_the_helper_it_is_back_too_early \
 	the_store_can_be_unmounted_at_once it_finds_a_store_by_another_name \
 	lazily_it_waits_for_nobody forced_it_waits_for_nobody \
