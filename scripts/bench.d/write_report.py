@@ -208,7 +208,7 @@ def times_text(times):
 
 def draw_table(path, title, head, lines):
     """lines: [name, times or None...]; one picture."""
-    left, cell, high = 300, 112, 26
+    left, cell, high = 330, 112, 26
     width = left + cell * len(head) + 16
     height = high * (len(lines) + 2) + 44
     with open(path, "w", encoding="utf-8") as out:

@@ -20,6 +20,7 @@
 #include "core/stage.h"
 #include "os/clock.h"
 #include "os/guard.h"
+#include "os/inode.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -286,16 +287,16 @@ static ssize_t write_limited(struct file *file, const char *data, size_t size,
 {
 	const struct policy *policy = file_policy(file);
 	bool one_by_one = policy->append || policy->max > 0;
-	struct stat st;
+	struct inode_look now;
 	ssize_t n;
 
 	if (!one_by_one && policy->chunk == 0)
 		return write_by_syscall(file->fd, data, size, offset, append);
 	if (one_by_one)
 		lock_take(&file->append_lock, lock_rank_append);
-	n = fstat(file->fd, &st) < 0 ? -errno :
-				       limit_write(file, policy, st.st_size,
-						   offset, &size, append);
+	n = inode_look(file->fd, &now);
+	if (n == 0)
+		n = limit_write(file, policy, now.size, offset, &size, append);
 	if (n == 0)
 		n = write_by_syscall(file->fd, data, size, offset, append);
 	if (one_by_one)
@@ -307,7 +308,7 @@ static ssize_t write_anyhow(struct file *file, const char *data, size_t size,
 			    off_t offset, int flags,
 			    const struct caller *caller, bool *cleared)
 {
-	struct stat st;
+	struct inode_look now;
 	bool append = flags & O_APPEND;
 	int r;
 
@@ -315,9 +316,10 @@ static ssize_t write_anyhow(struct file *file, const char *data, size_t size,
 	if (file->staged)
 		return write_staged(file, data, size, offset, append, caller,
 				    cleared);
-	if (fstat(file->fd, &st) < 0)
-		return -errno;
-	if ((st.st_mode & FILE_PRIVILEGE_BITS) || file->has_capabilities) {
+	r = inode_look(file->fd, &now);
+	if (r < 0)
+		return r;
+	if ((now.mode & FILE_PRIVILEGE_BITS) || file->has_capabilities) {
 		*cleared = true;
 		r = credentials_assume_for_write(caller);
 	} else {
@@ -325,7 +327,7 @@ static ssize_t write_anyhow(struct file *file, const char *data, size_t size,
 	}
 	if (r < 0)
 		return r;
-	if (!*cleared && !append && offset + (off_t)size <= st.st_size &&
+	if (!*cleared && !append && offset + (off_t)size <= now.size &&
 	    !file_policy(file)->append &&
 	    copy_into_mapping(file, data, size, offset))
 		return (ssize_t)size;

@@ -122,7 +122,10 @@ static void forget_dirty(struct file *file)
 	loss_begin(file);
 	file->dirty = false;
 	file->dirty_bytes = 0;
-	if (file->path == data_path_kernel && fstat(file->fd, &st) == 0)
+	/* For looks by and by; asked in vain it costs, see inode_look(). */
+	if (file->path == data_path_kernel &&
+	    (file->tracked || file_policy(file)->fsync == policy_fsync_defer) &&
+	    fstat(file->fd, &st) == 0)
 		file->synced_mtime = clock_nanoseconds(&st.st_mtim);
 }
 

@@ -27,11 +27,11 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/scheduler.h"
 #include "os/clock.h"
+#include "os/inode.h"
 #include "util/cleanup.h"
 #include "util/lock.h"
 
@@ -278,14 +278,14 @@ static struct part part_of(struct group_waiter *waiter)
 		.fd = waiter->fd,
 		.whole = waiter->whole,
 	};
-	struct stat st;
+	struct inode_look look;
 
 	/* What can't be told is a file of its own. */
 	part.device = (dev_t)-1;
 	part.inode = (ino_t)waiter->fd;
-	if (fstat(waiter->fd, &st) == 0) {
-		part.device = st.st_dev;
-		part.inode = st.st_ino;
+	if (inode_look(waiter->fd, &look) == 0) {
+		part.device = look.device;
+		part.inode = look.inode;
 	}
 	return part;
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -94,6 +95,20 @@ static bool answered(long result, atomic_bool *missing, long *r)
 static long result_of(long result)
 {
 	return result < 0 ? -errno : result;
+}
+
+int inode_look(int fd, struct inode_look *look)
+{
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH,
+		  STATX_INO | STATX_TYPE | STATX_MODE | STATX_SIZE, &stx) < 0)
+		return -errno;
+	look->device = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+	look->inode = stx.stx_ino;
+	look->mode = stx.stx_mode;
+	look->size = (off_t)stx.stx_size;
+	return 0;
 }
 
 int inode_chmod(const struct inode_handle *inode, mode_t mode)

@@ -37,6 +37,20 @@ struct inode_path inode_path_of(int fd);
 /* Where the inode is, as /proc tells; empty when it doesn't. */
 void inode_read_path(int fd, char path[PATH_MAX]);
 
+/*
+ * What a write or a sync has to know, without the times: whoever asks for those has the
+ * next change get times of its own (multigrain timestamps, Linux 6.13), and
+ * with them the inode dirtied and the file system's journal committed at each
+ * fsync. Unasked, all changes within a tick of the clock share theirs.
+ */
+struct inode_look {
+	dev_t device;
+	ino_t inode;
+	mode_t mode;
+	off_t size; /* bytes */
+};
+int inode_look(int fd, struct inode_look *look);
+
 /* chmod(2); fchmodat2(2) of Linux 6.6. */
 int inode_chmod(const struct inode_handle *inode, mode_t mode);
 
