@@ -108,6 +108,19 @@ SUMMARY = [
 ]
 SUMMARY_OTHERS = ["bindfs", "fuse-overlayfs", "mergerfs", "eatmydata"]
 
+MACHINE = {
+    "rounds": "rounds of a row, at most",
+    "seconds": "seconds of a turn that syncs",
+    "file-size": "files read and written, MiB",
+    "cpus": "processors",
+    "cpu": "processor",
+    "memory": "memory, MiB",
+    "load": "load average at the beginning",
+    "filesystem": "file system of the store",
+    "below": "below that",
+    "passthrough": "kernel path",
+}
+
 MORE_IS_BETTER = ("op/s", "MiB/s")
 
 
@@ -431,8 +444,8 @@ def put_curve(figures, curve, folder, out):
 
 def put_machine(figures, out):
     print("## The machine and the commands\n", file=out)
-    lines = [[key, value] for key, value in figures.machine.items()
-             if key != "command"]
+    lines = [[MACHINE.get(key, key), value]
+             for key, value in figures.machine.items() if key != "command"]
     markdown_table(out, ["", ""], lines)
     print("```sh", file=out)
     for command in OrderedDict.fromkeys(figures.commands):

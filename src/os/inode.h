@@ -38,10 +38,11 @@ struct inode_path inode_path_of(int fd);
 void inode_read_path(int fd, char path[PATH_MAX]);
 
 /*
- * What a write or a sync has to know, without the times: whoever asks for those has the
- * next change get times of its own (multigrain timestamps, Linux 6.13), and
- * with them the inode dirtied and the file system's journal committed at each
- * fsync. Unasked, all changes within a tick of the clock share theirs.
+ * What a write or a sync has to know, without the times: whoever asks for
+ * those has the next change get times of its own (multigrain timestamps,
+ * Linux 6.13), and with them the inode dirtied and the file system's journal
+ * committed at each fsync. Unasked, all changes within a tick of the clock
+ * share theirs.
  */
 struct inode_look {
 	dev_t device;
