@@ -206,6 +206,49 @@ daemon_sleeps() {
 		awk '/^voluntary_ctxt_switches/ { n += $2 } END { print n }'
 }
 
+# traced NAME CALLS: from now on the daemon's system calls of these names are
+# written to $TRACED, until untraced.
+traced() {
+	TRACED=$BASE/trace.$1
+	strace -f -q -o "$TRACED" -p "$DAEMON_PID" -e trace="$2" \
+		>/dev/null 2>&1 &
+	tracer=$!
+	does "$LIMIT" is_traced
+}
+
+is_traced() {
+	local task
+	for task in "/proc/$DAEMON_PID/task"/*; do
+		grep -qE '^TracerPid:[[:space:]]+[1-9]' "$task/status" ||
+			return 1
+	done
+}
+
+untraced() {
+	kill "$tracer"
+	wait "$tracer" 2>/dev/null || true
+}
+
+# said STATUS PATTERN COMMAND...: it ends with that and says that.
+said() {
+	local status=0 output want=$1 pattern=$2
+	shift 2
+	output=$("$@" 2>&1) || status=$?
+	# shellcheck disable=SC2053
+	[[ $status -eq $want && $output == $pattern ]] || {
+		echo "$*: status $status, expected $want: ${output:-(nothing)}"
+		return 1
+	}
+}
+
+# not COMMAND...: "!" alone would not end a case.
+not() {
+	if "$@"; then
+		echo "should fail: $*"
+		return 1
+	fi
+}
+
 # What a killed case left behind.
 control_cleanup() {
 	local groups

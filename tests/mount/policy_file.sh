@@ -498,36 +498,24 @@ a_file_below_the_mountpoint_is_refused() {
 # calls_of_work RESULT: how many calls on files the daemon makes for one and the same work; how it
 # waits for requests is left out, which depends on when they come.
 calls_of_work() {
-	local tracer
 	as_user rm -rf "$MNT/cost"
 	make cost/file
 	make cost/opened
 	client_new
 	expect "$CLIENT" 'ok *' open 0 "$MNT/cost/opened" rw
 	expect "$CLIENT" 'ok *' write 0 0 10 65
-	strace -f -q -o "$BASE/calls" -p "$DAEMON_PID" -e trace=%file,fstat,\
-newfstatat,fgetxattr,flistxattr,open_by_handle_at,name_to_handle_at,dup,dup3,\
-close,pread64,pwrite64,ioctl,lseek,fcntl >/dev/null 2>&1 &
-	tracer=$!
-	does "$LIMIT" is_traced
+	traced calls %file,fstat,newfstatat,fgetxattr,flistxattr,\
+open_by_handle_at,name_to_handle_at,dup,dup3,close,pread64,pwrite64,ioctl,\
+lseek,fcntl
 	expect "$CLIENT" 'ok *' read 0 0 10 20
 	expect "$CLIENT" 'ok *' write 0 0 10 66 20
 	expect "$CLIENT" 'ok *' open 1 "$MNT/cost/opened" rw
 	expect "$CLIENT" 'ok *' open 2 "$MNT/cost/file" rw
 	expect "$CLIENT" 'ok *' write 2 0 10 65
-	kill "$tracer"
-	wait "$tracer" 2>/dev/null || true
+	untraced
 	client_end "$CLIENT"
 	# Times are set once in each tick of the kernel's clock.
-	grep -v ' utimensat(' "$BASE/calls" | grep -cE ' [a-z0-9_]+\(' >"$1"
-}
-
-is_traced() {
-	local task
-	for task in "/proc/$DAEMON_PID/task"/*; do
-		grep -qE '^TracerPid:[[:space:]]+[1-9]' "$task/status" ||
-			return 1
-	done
+	grep -v ' utimensat(' "$TRACED" | grep -cE ' [a-z0-9_]+\(' >"$1"
 }
 
 rules_cost_no_system_calls() {

@@ -220,27 +220,8 @@ ten_thousand_files_are_synced() {
 # --- fsync -------------------------------------------------------------------
 
 # What fsync and its kin are to the store, each time: nothing more or less.
-# TRACED is where strace writes. traced NAME [CALLS]
-traced() {
-	local calls=fsync,fdatasync,msync,sync_file_range,syncfs,sync
-	TRACED=$BASE/trace.$1
-	strace -f -q -o "$TRACED" -p "$DAEMON_PID" -e trace="${2:-$calls}" \
-		>/dev/null 2>&1 &
-	tracer=$!
-	does 10 traced_all
-}
-
-traced_all() {
-	local task
-	for task in "/proc/$DAEMON_PID/task"/*; do
-		grep -qE '^TracerPid:[[:space:]]+[1-9]' "$task/status" ||
-			return 1
-	done
-}
-
-untraced() {
-	kill "$tracer"
-	wait "$tracer" 2>/dev/null || true
+syncs_traced() {
+	traced "$1" fsync,fdatasync,msync,sync_file_range,syncfs,sync
 }
 
 # trace_count: calls that began.
@@ -256,7 +237,7 @@ strict_is_native() {
 	sleep 1
 	is_dirty data
 	if command -v strace >/dev/null; then
-		traced strict
+		syncs_traced strict
 		expect 0 'ok 0' fsync 0
 		expect 0 'ok 65536' write 0 0 65536 65
 		expect 0 'ok 0' fdatasync 0
@@ -548,7 +529,7 @@ clean_files_are_not_synced() {
 	sleep 1
 	counts_mark
 	if command -v strace >/dev/null; then
-		traced clean
+		syncs_traced clean
 		sleep 2
 		# The daemon path has the mount's own pages written (syncfs).
 		is 0 grep -cE ' (f(data)?sync|msync|sync_file_range)\(' \

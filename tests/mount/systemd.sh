@@ -20,18 +20,6 @@ trap 'boot_kill; harness_cleanup' EXIT
 subjects=(names attr privs suid mmap locks xattr acl open)
 unit=msyncfs@x.service
 
-# said STATUS PATTERN COMMAND...: it ends with that and says that.
-said() {
-	local status=0 output want=$1 pattern=$2
-	shift 2
-	output=$("$@" 2>&1) || status=$?
-	# shellcheck disable=SC2053
-	[[ $status -eq $want && $output == $pattern ]] || {
-		echo "$*: status $status, expected $want: ${output:-(nothing)}"
-		return 1
-	}
-}
-
 # on FILE TEXT: written by a program of the machine.
 on() {
 	# shellcheck disable=SC2016
@@ -41,14 +29,6 @@ on() {
 # shown PROPERTY [UNIT]
 shown() {
 	booted systemctl show --property="$1" --value "${2:-$unit}"
-}
-
-# not COMMAND...: "!" alone would not end a case.
-not() {
-	if "$@"; then
-		echo "should fail: $*"
-		return 1
-	fi
 }
 
 is_free() {

@@ -27,26 +27,6 @@ begun() {
 		umount -l "$MNT" || true; } 2>/dev/null' EXIT
 }
 
-# said STATUS PATTERN COMMAND...: it ends with that and says that.
-said() {
-	local status=0 output want=$1 pattern=$2
-	shift 2
-	output=$("$@" 2>&1) || status=$?
-	# shellcheck disable=SC2053
-	[[ $status -eq $want && $output == $pattern ]] || {
-		echo "$*: status $status, expected $want: ${output:-(nothing)}"
-		return 1
-	}
-}
-
-# not COMMAND...: "!" alone would not end a case.
-not() {
-	if "$@"; then
-		echo "should fail: $*"
-		return 1
-	fi
-}
-
 is_free() {
 	flock --nonblock --shared "$STORE" true
 }
