@@ -145,15 +145,15 @@ static int plan_file(struct watch_plan *plan, const struct check *check,
 {
 	owned_memory char *parent = strdup(check->file);
 	owned_memory char *directory = NULL;
-	char *slash = parent ? strrchr(parent, '/') : NULL;
+	const char *slash = strrchr(check->file, '/');
 	const char *name = slash ? slash + 1 : check->file;
 	int r;
 
 	if (!parent)
 		return fail(check, ENOMEM, "out of memory");
-	name = check->file + (name == check->file ? 0 : name - parent);
+	/* Of "/file" the slash is the directory. */
 	if (slash)
-		slash[slash == parent ? 1 : 0] = '\0';
+		parent[slash == check->file ? 1 : slash - check->file] = '\0';
 	directory = realpath(slash ? parent : ".", NULL);
 	if (!directory)
 		return fail(check, errno, "%s: %s: expected a file in a "
