@@ -7,33 +7,19 @@
 #include "policy_source.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/file.h"
 #include "core/filesystem.h"
 #include "core/policy_file.h"
 #include "options.h"
+#include "util/absolute.h"
 #include "util/cleanup.h"
 #include "util/line.h"
 #include "util/log.h"
 
 #define ERROR_MAX 8192
-
-static char *absolute(const char *path)
-{
-	owned_memory char *directory = NULL;
-	char *whole;
-
-	if (*path == '/')
-		return strdup(path);
-	directory = getcwd(NULL, 0);
-	if (!directory || asprintf(&whole, "%s/%s", directory, path) < 0)
-		return NULL;
-	return whole;
-}
 
 /*
  * The mount would hide it, and reading it there takes threads that a killed
@@ -58,7 +44,7 @@ int policy_source_open(struct policy_source *source,
 	*source = (struct policy_source){ .no_fsync = options->nofsync };
 	if (!options->policy_file)
 		return 0;
-	source->path = absolute(options->policy_file);
+	source->path = absolute_path(options->policy_file);
 	if (!source->path)
 		return line_fail(error, error_size, errno,
 			"policy-file '%s': %s", options->policy_file,

@@ -18,6 +18,7 @@
 #include "msyncctl/mounts.h"
 #include "msyncctl/output.h"
 #include "msyncctl/verb.h"
+#include "util/absolute.h"
 #include "util/cleanup.h"
 
 #define SECOND INT64_C(1000000000)
@@ -26,17 +27,10 @@
 /* Absolute, without blank steps at its end; symbolic links stay. */
 static char *absolute(const char *path)
 {
-	owned_memory char *here = NULL;
-	char *result;
+	char *result = absolute_path(path);
 	size_t length;
 
-	if (path[0] != '/') {
-		here = getcwd(NULL, 0);
-		if (!here)
-			return NULL;
-	}
-	if (asprintf(&result, "%s%s%s", here ? here : "", here ? "/" : "",
-		    path) < 0)
+	if (!result)
 		return NULL;
 	length = strlen(result);
 	while (length > 1 && result[length - 1] == '/')

@@ -6,6 +6,8 @@
 #ifndef MSYNCFS_UTIL_CLEANUP_H
 #define MSYNCFS_UTIL_CLEANUP_H
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -30,6 +32,20 @@ static inline int take_fd(int *fd)
 
 	*fd = -1;
 	return taken;
+}
+
+/*
+ * The same, and never as one of the three standard descriptors, which a daemon
+ * replaces when it leaves its terminal. -errno: it stays with its owner.
+ */
+static inline int take_fd_above_standard(int *fd)
+{
+	int high;
+
+	if (*fd > STDERR_FILENO)
+		return take_fd(fd);
+	high = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	return high < 0 ? -errno : high;
 }
 
 #endif

@@ -33,6 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "util/absolute.h"
 #include "util/cleanup.h"
 #include "util/line.h"
 #include "util/log_limit.h"
@@ -114,39 +115,13 @@ struct line {
 
 static void write_left_out(void);
 
-static int make_absolute(const char *path, char **absolute)
-{
-	owned_memory char *directory = NULL;
-
-	if (path[0] == '/') {
-		*absolute = strdup(path);
-		return *absolute == NULL ? -ENOMEM : 0;
-	}
-	directory = getcwd(NULL, 0);
-	if (directory == NULL)
-		return -errno;
-	if (asprintf(absolute, "%s/%s", directory, path) < 0)
-		return -ENOMEM;
-	return 0;
-}
-
-/*
- * Never one of the three standard descriptors, which a daemon replaces when
- * it leaves its terminal.
- */
 static int open_file(const char *path)
 {
 	owned_fd fd = -1;
-	int high;
 
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
 		0600);
-	if (fd < 0)
-		return -errno;
-	if (fd > STDERR_FILENO)
-		return take_fd(&fd);
-	high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	return high < 0 ? -errno : high;
+	return fd < 0 ? -errno : take_fd_above_standard(&fd);
 }
 
 /* The descriptor of a target that isn't stderr, -1 for that, or -errno. */
@@ -168,8 +143,8 @@ static int open_target(const char *target, enum sink *to, char **path)
 		return r < 0 ? r : log_socket_open();
 	}
 	*to = sink_file;
-	r = make_absolute(target, path);
-	return r < 0 ? r : open_file(*path);
+	*path = absolute_path(target);
+	return *path == NULL ? -errno : open_file(*path);
 }
 
 int log_open(const char *target, enum log_level max)

@@ -37,15 +37,11 @@ int log_socket_open(void)
 {
 	const struct timeval patience = {.tv_sec = 1};
 	owned_fd fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	int high;
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
 			      sizeof(patience)) < 0)
 		return -errno;
-	if (fd > STDERR_FILENO)
-		return take_fd(&fd);
-	high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	return high < 0 ? -errno : high;
+	return take_fd_above_standard(&fd);
 }
 
 int log_socket_check(const char *path)

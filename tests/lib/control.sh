@@ -206,6 +206,22 @@ daemon_sleeps() {
 		awk '/^voluntary_ctxt_switches/ { n += $2 } END { print n }'
 }
 
+# troubled_disk DIRECTORY SIZE: sets STORE, on an ext4 at DIRECTORY/fs whose disk
+# fails where DIRECTORY/control says (tests/mount/control/disk.c).
+troubled_disk() {
+	local dir=$1 node
+	mkdir -p "$dir/control" "$dir/disk" "$dir/fs"
+	truncate -s "$2" "$dir/image"
+	mkfs.ext4 -q -F -b 4096 "$dir/image"
+	"$(helper disk)" "$dir/image" "$dir/control" "$dir/disk" -f &
+	wait_until 10 harness_is_mounted "$dir/disk"
+	node=$(harness_loop "$dir/disk/disk")
+	mount -t ext4 "$node" "$dir/fs"
+	losetup -d "$node"
+	STORE=$dir/fs/store
+	mkdir "$STORE"
+}
+
 # traced NAME CALLS: from now on the daemon's system calls of these names are
 # written to $TRACED, until untraced.
 traced() {

@@ -253,19 +253,10 @@ the_store_changes_behind_a_staged_file() {
 
 # An ext4 on a disk that gets bad where it is told to.
 trouble_store() {
-	local dir node
+	local dir
 	dir=$(mktemp -d "$BASE/trouble.XXXXXX")
 	control=$dir/control
-	mkdir -p "$control" "$dir/disk" "$dir/fs"
-	truncate -s 128M "$dir/image"
-	mkfs.ext4 -q -F -b 4096 "$dir/image"
-	"$(helper disk)" "$dir/image" "$control" "$dir/disk" -f &
-	wait_until 10 harness_is_mounted "$dir/disk"
-	node=$(harness_loop "$dir/disk/disk")
-	mount -t ext4 "$node" "$dir/fs"
-	losetup -d "$node"
-	STORE=$dir/fs/store
-	mkdir "$STORE"
+	troubled_disk "$dir" 128M
 	store_had data $MIB $A
 	store_had other $MIB $A
 	sync -f "$STORE"

@@ -547,19 +547,10 @@ clean_files_are_not_synced() {
 
 # An ext4 on a disk that gets bad where store file "bad" has its data.
 trouble_store() {
-	local dir node start
+	local dir start
 	dir=$(mktemp -d "$BASE/trouble.XXXXXX")
 	control=$dir/control
-	mkdir -p "$control" "$dir/disk" "$dir/fs"
-	truncate -s 128M "$dir/image"
-	mkfs.ext4 -q -F -b 4096 "$dir/image"
-	"$(helper disk)" "$dir/image" "$control" "$dir/disk" -f &
-	wait_until 10 harness_is_mounted "$dir/disk"
-	node=$(harness_loop "$dir/disk/disk")
-	mount -t ext4 "$node" "$dir/fs"
-	losetup -d "$node"
-	STORE=$dir/fs/store
-	mkdir "$STORE"
+	troubled_disk "$dir" 128M
 	head -c 1M /dev/zero | tr '\0' A >"$STORE/bad"
 	head -c 1M /dev/zero | tr '\0' A >"$STORE/good"
 	sync -f "$STORE"

@@ -205,24 +205,10 @@ a_killed_daemon_without_a_journal_is_no_matter() {
 	is data cat "$STORE/shared"
 }
 
-# An ext4 on a disk that is bad where the journal is.
-bad_disk() {
-	local dir=$1 node
-	mkdir -p "$dir/control" "$dir/disk" "$dir/fs"
-	truncate -s 64M "$dir/image"
-	mkfs.ext4 -q -F -b 4096 "$dir/image"
-	"$(helper disk)" "$dir/image" "$dir/control" "$dir/disk" -f &
-	wait_until 10 harness_is_mounted "$dir/disk"
-	node=$(harness_loop "$dir/disk/disk")
-	mount -t ext4 "$node" "$dir/fs"
-	losetup -d "$node"
-	STORE=$dir/fs/store
-	mkdir "$STORE"
-}
-
 a_failed_last_commit_is_told() {
 	local dir=$BASE/bad
-	bad_disk "$dir"
+	# An ext4 on a disk that is bad where the journal is.
+	troubled_disk "$dir" 64M
 	begun
 	echo one >"$MNT/bad"
 	xattr set "$MNT" sync.now wait
