@@ -53,7 +53,8 @@ fails() {
 }
 
 # Starts top on a terminal of 24 lines of 80; sets term, its directory, pid
-# and script, whose. Keys are written to descriptor 9.
+# and script, whose. Keys are written to descriptor 9. What a test has open on
+# the mount (7 and 8) is not script's: it would keep the mount busy.
 start_top() {
 	term=$(mktemp -d "$BASE/term.XXXXXX")
 	mkfifo "$term/keys"
@@ -69,7 +70,7 @@ start_top() {
 	export term
 	printf -v command ' %q' bash "$term/run" "$@"
 	TERM=${terminal:-xterm} script -qfec "$command" "$term/typescript" \
-		<"$term/keys" >/dev/null 2>&1 &
+		<"$term/keys" >/dev/null 2>&1 7>&- 8>&- &
 	script=$!
 	exec 9>"$term/keys"
 	wait_until 20 test -s "$term/pid"
@@ -107,13 +108,14 @@ ends() {
 		return 1
 	}
 	exec 9>&-
+	# Its status is top's, which is looked at below.
+	wait "$script" || true
 	is "$1" cat "$term/status"
 	cmp "$term/before" "$term/after"
 	# The main screen is back, and so is the cursor.
 	[[ $1 -eq 1 || ${terminal:-xterm} != xterm ]] && return 0
 	grep -qF $'\033[?1049l' "$term/typescript"
 	tail -c 200 "$term/typescript" | grep -qF $'\033[?1049l'
-	wait_until 20 no_reader
 }
 
 no_reader() {
