@@ -23,6 +23,7 @@
 #include <xxhash.h>
 
 #include "core/file_internal.h"
+#include "core/file_list.h"
 #include "core/filesystem.h"
 #include "core/loss.h"
 #include "core/stage.h"
@@ -195,6 +196,7 @@ static struct file *file_new(struct filesystem *fs, struct node *node, int fd,
 	file->writable = access != O_RDONLY;
 	file->readable = access != O_WRONLY;
 	file->path = data_path_daemon;
+	LIST_INIT(&file->handles);
 	mapping_init(&file->mapping, &fs->mappings);
 	lock_init(&file->append_lock);
 	file_sync_init(file);
@@ -412,6 +414,7 @@ static void count_open_locked(struct node *node, int flags,
 	if (mapper && file->path == data_path_kernel)
 		node->written_unseen = true;
 	handle->file = file;
+	LIST_INSERT_HEAD(&file->handles, handle, link);
 	handle->writer = writer;
 	handle->mapper = mapper;
 	handle->errors_seen = atomic_load(&file->sync_errors);
@@ -557,6 +560,7 @@ void file_close(struct filesystem *fs, struct file_handle_state *handle)
 
 	lock_take(&node->lock, lock_rank_node);
 	assert(file->opens > 0);
+	LIST_REMOVE(handle, link);
 	file->opens--;
 	file->writers -= handle->writer;
 	file->mappers -= handle->mapper;
@@ -590,4 +594,19 @@ void file_close(struct filesystem *fs, struct file_handle_state *handle)
 	if (staged)
 		staged_put(staged);
 	free(handle);
+}
+
+void file_close_all(struct filesystem *fs)
+{
+	owned_memory struct file **files = NULL;
+	size_t count;
+
+	files = file_list_take(fs, &count);
+	for (size_t i = 0; i < count; i++) {
+		struct file_handle_state *handle;
+
+		while ((handle = LIST_FIRST(&files[i]->handles)) != NULL)
+			file_close(fs, handle);
+		file_release(files[i]);
+	}
 }

@@ -66,6 +66,7 @@ struct file {
 	_Atomic unsigned opens;
 	_Atomic unsigned writers;
 	_Atomic unsigned mappers; /* O_RDWR: can write a shared mapping */
+	LIST_HEAD(, file_handle_state) handles; /* as many as opens */
 	int fd; /* its number never changes; file_descriptor() */
 	enum data_path path;
 	const char *path_reason; /* why this path; for people */
@@ -128,6 +129,7 @@ struct file_handle_state {
 	bool writer;
 	bool mapper;
 	bool privileged; /* had setuid or setgid bits at its open */
+	LIST_ENTRY(file_handle_state) link; /* the node's lock */
 };
 
 /* What an OPEN or CREATE answers. */
@@ -166,6 +168,11 @@ struct file_maker {
 
 /* Undoes one open. */
 void file_close(struct filesystem *fs, struct file_handle_state *handle);
+/*
+ * Closes every handle that there is: the kernel drops the releases it has not
+ * sent yet when the mount goes. Nobody else opens or closes any more.
+ */
+void file_close_all(struct filesystem *fs);
 
 /*
  * A writer closes. True when setuid or setgid bits were cleared since the

@@ -660,7 +660,9 @@ int session_run(struct session *session, char *error, size_t error_size)
 	notify_stopping();
 	if (session->serving)
 		session->settings.ending(session->settings.context);
-	if (!workers_stop(&session->workers, STOP_MS)) {
+	if (workers_stop(&session->workers, STOP_MS)) {
+		file_close_all(session->fs);
+	} else {
 		log_event(event_requests_stuck, "some requests have waited "
 			  "for the store for more than %d s",
 			  STOP_MS / 1000);

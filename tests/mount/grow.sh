@@ -149,6 +149,26 @@ allocated_at_most() {
 	[[ $(allocated "$2") -le $1 ]]
 }
 
+# The kernel forgets the releases that nobody has read when the mount goes.
+trim_gives_back_what_the_unmount_finds_open() {
+	policy_file unread grow chunk=4M+trim
+	client_new
+	expect 0 'ok *' open 0 "$MNT/unread" rw
+	expect 0 'ok 4097' write 0 0 4097 65
+	at_least $((4 * MIB)) allocated unread
+	kill -STOP "$DAEMON_PID"
+	client_end 0
+	if [[ $EUID -eq 0 ]]; then
+		umount -i "$MNT"
+	else
+		fusermount3 -u "$MNT"
+	fi
+	kill -CONT "$DAEMON_PID"
+	unmount_store
+	is 4097 stat -c %s "$STORE/unread"
+	at_most 65536 allocated unread
+}
+
 # --- limits ------------------------------------------------------------------
 
 growth_past_max_is_EFBIG() {
@@ -363,6 +383,8 @@ else
 fi
 t chunks_are_not_seen_in_the_size mounted chunks_are_not_seen_in_the_size
 t trim_gives_back_at_the_last_close mounted trim_gives_back_at_the_last_close
+t trim_gives_back_what_the_unmount_finds_open \
+	mounted trim_gives_back_what_the_unmount_finds_open
 t growth_past_max_is_EFBIG mounted growth_past_max_is_EFBIG
 t a_larger_file_may_shrink mounted a_larger_file_may_shrink
 t only_appends_are_taken mounted only_appends_are_taken
