@@ -59,6 +59,7 @@ struct session {
 	struct session_settings settings;
 	struct fuse_session *fuse;
 	struct handshake handshake;
+	int device_again; /* keep_device_high() */
 	struct workers workers;
 	_Atomic bool initialised;
 	bool serving;
@@ -212,8 +213,10 @@ run_as_client(const struct session *session,
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
-		if (close_range(STDERR_FILENO + 1, ~0u, 0) < 0)
+		if (close_range(STDERR_FILENO + 1, ~0u, 0) < 0) {
 			close(session->handshake.device);
+			close(session->device_again);
+		}
 		_exit(-what(session, number));
 	}
 	while (waitpid(pid, &status, 0) < 0) {
@@ -425,6 +428,19 @@ static int set_late_flags(const struct session *session, char *error,
 	return -EPERM;
 }
 
+/*
+ * With auto_unmount a fusermount3 waits until a socket that we have inherited
+ * closes, looks whether the mount is dead, and if not gives up. So when we are
+ * killed the device must be released before that socket. The kernel releases
+ * the descriptors of a process from the highest number down (task work runs
+ * last in, first out: kernel/task_work.c), and libfuse leaves the socket's
+ * just above the device's.
+ */
+static int keep_device_high(int device)
+{
+	return fcntl(device, F_DUPFD_CLOEXEC, device + 16);
+}
+
 static unsigned stack_depth_of(const struct filesystem *fs)
 {
 	struct statfs st;
@@ -457,11 +473,14 @@ int session_new(struct filesystem *fs, const struct session_settings *settings,
 		.mountpoint = settings->mountpoint,
 		.context = session,
 	};
+	session->device_again = -1;
 	r = mount_by_libfuse(session, error, error_size);
 	if (r < 0) {
 		session_free(session);
 		return r;
 	}
+	session->device_again = keep_device_high(
+		fuse_session_fd(session->fuse));
 	session->handshake = (struct handshake){
 		.fs = fs,
 		.device = fuse_session_fd(session->fuse),
@@ -490,6 +509,8 @@ bool session_free(struct session *session)
 {
 	bool complete = !session->abandoned;
 
+	if (session->device_again >= 0)
+		close(session->device_again);
 	/*
 	 * Finds out by itself that the mount is gone. Detached with files
 	 * open it would look alive, and another mount may be in its place.
