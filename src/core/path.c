@@ -191,18 +191,23 @@ struct way {
 		char *name; /* in the next step's node */
 	} *steps;
 	size_t count;
+	size_t room;
 };
 
 static int way_add(struct way *way, struct node *node)
 {
-	struct step *steps;
-
 	if (way->count == STEPS_MAX)
 		return -ESTALE;
-	steps = realloc(way->steps, (way->count + 1) * sizeof(*steps));
-	if (!steps)
-		return -ENOMEM;
-	way->steps = steps;
+	if (way->count == way->room) {
+		size_t room = way->room ? 2 * way->room : 1;
+		struct step *steps =
+			realloc(way->steps, room * sizeof(*steps));
+
+		if (!steps)
+			return -ENOMEM;
+		way->steps = steps;
+		way->room = room;
+	}
 	way->steps[way->count++] = (struct step){ .node = node };
 	return 0;
 }
