@@ -170,7 +170,9 @@ int stage_make_again(struct stage *stage, const void *directory,
 	if (removal) {
 		staged = removal->staged;
 		lock_take(&staged->lock, lock_rank_stage_file);
-		r = staged_empty_locked(staged);
+		/* Nobody has opened it for writing: no commit could take it. */
+		if (staged->fd >= 0)
+			r = staged_empty_locked(staged);
 		if (r == 0) {
 			staged->is_unlinked = false;
 			staged->is_removed = false;

@@ -133,7 +133,8 @@ static int open_flags(char *list)
 		{ "create", O_CREAT }, { "excl", O_EXCL },
 		{ "trunc", O_TRUNC }, { "append", O_APPEND },
 		{ "direct", O_DIRECT }, { "sync", O_SYNC },
-		{ "dsync", O_DSYNC },
+		{ "dsync", O_DSYNC }, { "path", O_PATH },
+		{ "directory", O_DIRECTORY },
 	};
 	int flags = O_CLOEXEC;
 	char *rest = NULL;

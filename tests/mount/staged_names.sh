@@ -1,0 +1,8 @@
+# -----------------------------------------------------------------------------
+
+make_store || bail "no $FS store"
+
+staged_case sync=manual a_file_made_again_only_to_read_can_be_committed \
+	mounted a_file_made_again_only_to_read_can_be_committed
+t the_store_is_given_back drop_store
+done_testing
