@@ -541,6 +541,9 @@ bool stage_is_ordered(struct stage *stage, struct staged *except)
 	unsigned ordered = stage->ordered;
 	unsigned own = 0;
 
+	/* What it waited for may be gone itself: the removal came first. */
+	if (stage_has_removals(stage))
+		return true;
 	if (ordered == 0)
 		return false;
 	if (except) {
