@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 
 #include "core/file.h"
+#include "core/stage.h"
 #include "fuse/entry.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
@@ -117,6 +118,18 @@ static void op_releasedir(fuse_req_t req, fuse_ino_t number,
 	reply_status(req, 0);
 }
 
+/* Names that go with the next commit are gone for who asks for this. */
+static int sync_directory(struct filesystem *fs, int fd, bool data_only)
+{
+	int r = 0;
+
+	if (stage_has_removals(fs->stage))
+		r = stage_commit(fs->stage, commit_by_fsync);
+	if (r == 0 && (data_only ? fdatasync(fd) : fsync(fd)) < 0)
+		r = -errno;
+	return r;
+}
+
 /*
  * A program that orders names by fsync of their directory is told what its
  * policy says; names that are deferred become durable with the whole store.
@@ -145,8 +158,7 @@ static void op_fsyncdir(fuse_req_t req, fuse_ino_t number, int data_only,
 		return;
 	}
 	counter_add(&fs->counters.fsync_honored, 1);
-	r = data_only ? fdatasync(fd) : fsync(fd);
-	reply_status(req, r < 0 ? -errno : 0);
+	reply_status(req, sync_directory(fs, fd, data_only));
 }
 
 static bool is_dots(const char *name)

@@ -1,3 +1,78 @@
+# As a lock file is opened: to read, and made if it isn't there.
+a_file_made_again_only_to_read_can_be_committed() {
+	as_user touch "$MNT/lock"
+	something_is_ordered
+	client_new
+	expect 1 'ok *' open 0 "$MNT/lock" ro
+	removed_later lock
+	client_end 1
+	client_new
+	expect 2 'ok *' open 0 "$MNT/lock" ro,create
+	expect 2 'ok 0' size 0
+	commit
+	is 0 stats commit.errors
+	[[ -e $STORE/lock ]]
+	client_end 2
+	client_end 0
+}
+
+# --- what may not pass it ----------------------------------------------------
+
+# The data that it waits for is removed itself.
+nothing_passes_a_removal() {
+	local verb
+	for verb in rename link unlink rmdir; do
+		something_is_ordered
+		wrote 1 other $B
+		as_user mkdir -p "$MNT/folder"
+		as_user touch "$MNT/empty"
+		removed_later other
+		expect 0 'ok 0' close 0
+		expect 1 'ok 0' close 0
+		as_user rm "$MNT/data"
+		case $verb in
+		rename) as_user mv "$MNT/empty" "$MNT/renamed" ;;
+		link) as_user ln "$MNT/empty" "$MNT/linked" ;;
+		unlink) as_user rm "$MNT/empty" ;;
+		rmdir) as_user rmdir "$MNT/folder" ;;
+		esac
+		echo "$verb"
+		[[ ! -e $STORE/other ]]
+		as_user rm -rf "$MNT"/*
+		commit
+	done
+}
+
+an_emptied_directory_can_be_replaced() {
+	something_is_ordered
+	as_user mkdir "$MNT/target" "$MNT/source"
+	wrote 1 target/other $B
+	removed_later target/other
+	as_user rm "$MNT/data"
+	as_user mv -T "$MNT/source" "$MNT/target"
+	client_end 0
+	client_end 1
+}
+
+# An fsync of the directory that is not deferred; then a crash.
+an_honored_fsync_of_a_directory_has_removals() {
+	begun
+	as_user mkdir "$MNT/strict"
+	is 'ok 0' xattr set "$MNT/strict" sync strict
+	something_is_ordered
+	wrote 1 strict/other $B
+	removed_later strict/other
+	client_new
+	expect 2 'ok *' open 0 "$MNT/strict" ro,directory
+	expect 2 'ok 0' fsync 0
+	kill -KILL "$DAEMON_PID"
+	does "$LIMIT" test -s "${MNT%/mnt}/status"
+	umount -l "$MNT"
+	begun
+	[[ ! -e $MNT/strict/other ]]
+	unmount_store
+}
+
 # -----------------------------------------------------------------------------
 
 make_store || bail "no $FS store"
@@ -8,5 +83,7 @@ staged_case sync=manual nothing_passes_a_removal \
 	mounted nothing_passes_a_removal
 staged_case sync=manual an_emptied_directory_can_be_replaced \
 	mounted an_emptied_directory_can_be_replaced
+staged_case sync=manual an_honored_fsync_of_a_directory_has_removals \
+	an_honored_fsync_of_a_directory_has_removals
 t the_store_is_given_back drop_store
 done_testing
