@@ -149,6 +149,7 @@ int file_make_again(struct filesystem *fs, struct node *directory,
 	if (r == 0) {
 		opened->keep_cache = false;
 		node->generation++;
+		path_unpin(node);
 		node_hold(node);
 		*made = node;
 	}

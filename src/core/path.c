@@ -357,6 +357,18 @@ void path_pin(struct path_cache *cache, struct node *node, int fd)
 		close(spare);
 }
 
+void path_unpin(struct node *node)
+{
+	owned_fd fd = -1;
+
+	lock_take(&node->lock, lock_rank_node);
+	if (node->path_pinned && node->path_users == 0) {
+		node->path_pinned = false;
+		fd = take_fd(&node->path_fd);
+	}
+	lock_drop(&node->lock, lock_rank_node);
+}
+
 /* With the node's lock. Its parent's node that is to be let go, or NULL. */
 static struct node *take_name(struct node_table *table, struct node *node,
 			      struct node *parent, char *name)

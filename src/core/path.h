@@ -59,6 +59,9 @@ void path_put(struct path *path);
  */
 void path_pin(struct path_cache *cache, struct node *node, int fd);
 
+/* It has got a name again: it is found by its handle, as before. */
+void path_unpin(struct node *node);
+
 /*
  * Notes under which name a node was last found, for nodes that are found by
  * name, and all if the table keeps names.

@@ -280,6 +280,12 @@ static bool is_unreachable(struct filesystem *fs, const struct doomed *doomed)
 	return !fs->store.by_handle || is_last_name(doomed);
 }
 
+static void doomed_pin(struct filesystem *fs, struct doomed *doomed)
+{
+	path_pin(&fs->paths, doomed->node, doomed->fd);
+	doomed->fd = -1;
+}
+
 /* removed: the name is gone, and perhaps the inode with it. */
 static void doomed_settle(struct filesystem *fs, struct doomed *doomed,
 			  bool removed)
@@ -293,10 +299,8 @@ static void doomed_settle(struct filesystem *fs, struct doomed *doomed,
 		hold_drop(&fs->holds, &id);
 		file_note_hold(fs, doomed->node);
 	}
-	if (removed && doomed->node && is_unreachable(fs, doomed)) {
-		path_pin(&fs->paths, doomed->node, doomed->fd);
-		doomed->fd = -1;
-	}
+	if (removed && doomed->node && is_unreachable(fs, doomed))
+		doomed_pin(fs, doomed);
 	if (doomed->node)
 		node_forget(&fs->nodes, doomed->node, 1);
 	if (doomed->fd >= 0)
@@ -327,8 +331,10 @@ static int order_removal(struct filesystem *fs, struct node *directory,
 		return 0;
 	if (staged && S_ISREG(doomed->node->type) &&
 	    file_remove_later(fs, directory, parent_fd, name, doomed->node) ==
-		    0)
+		    0) {
+		doomed_pin(fs, doomed);
 		return 1;
+	}
 	return stage_commit(fs->stage, commit_by_order);
 }
 
