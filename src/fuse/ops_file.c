@@ -120,9 +120,15 @@ static int open_existing(const struct creation *what, int parent_fd,
 			r = file_open(what->fs, node, what->flags,
 				      &current_request.caller, opened);
 	}
-	if (r < 0)
+	if (r < 0) {
 		entry_drop(what->fs, entry);
-	return r;
+		return r;
+	}
+	/* What was told of it is from before. */
+	if ((what->flags & O_TRUNC) &&
+	    file_stat(opened->handle->file, &entry->attr) == 0)
+		entry->attr.st_ino = node->ino;
+	return 0;
 }
 
 static int open_created(const struct creation *what, int fd,

@@ -301,6 +301,9 @@ int credentials_check_open(const struct caller *caller, int directory,
 	int r = credentials_assume_with_groups(caller);
 	int fd;
 
+	/* To truncate it takes the right to write, however it is opened. */
+	if ((flags & O_TRUNC) && (flags & O_ACCMODE) == O_RDONLY)
+		mode |= O_RDWR;
 	if (r < 0)
 		return r;
 	if (process.can_switch && caller->uid != 0) {

@@ -176,6 +176,37 @@ a_directory_is_removed() {
 	unmount_store
 }
 
+# nobody_opens FLAGS FILE: what step_client says of it, as another user.
+nobody_opens() {
+	setpriv --reuid=65534 --regid=65534 --clear-groups \
+		"$BASE/step_client" <<<"open 0 $2 $1"
+}
+
+# The kernel knows that there is no such name, and checks nobody's rights.
+a_file_is_made() {
+	local flags
+	install -m 755 "$(helper step_client)" "$BASE/step_client"
+	chmod 777 "$STORE"
+	mount_store negative_timeout=60,entry_timeout=60
+	client_new
+	ls "$MNT/others" "$MNT/own" 2>/dev/null || true
+	echo text >"$STORE/others"
+	echo text >"$STORE/own"
+	for flags in rw,create wo,create,trunc ro,create,trunc; do
+		REPLY=$(nobody_opens "$flags" "$MNT/others")
+		echo "$flags: $REPLY"
+		[[ $REPLY == 'err EACCES '* ]]
+	done
+	[[ $(nobody_opens ro,create "$MNT/others") == 'ok '* ]]
+	[[ $(<"$STORE/others") == text ]]
+	expect 0 'ok *' open 0 "$MNT/own" rw,create,trunc
+	expect 0 'ok 0' size 0
+	[[ ! -s $STORE/own ]]
+	client_end 0
+	unmount_store
+	chmod 755 "$STORE"
+}
+
 # --- a full store ------------------------------------------------------------
 
 # Leaves about 8 MiB.
@@ -387,6 +418,12 @@ t a_file_truncated_under_load_harms_nobody a_file_is_truncated_under_load
 t a_file_replaced_in_the_store_is_found a_file_is_replaced
 t a_file_removed_in_the_store_lives_while_open a_file_is_removed
 t a_directory_removed_in_the_store_is_gone a_directory_is_removed
+if [[ $EUID -ne 0 || -n $AS_USER ]]; then
+	skip a_file_made_in_the_store_is_opened_by_who_may \
+		"n/a: needs root, tested as root"
+else
+	t a_file_made_in_the_store_is_opened_by_who_may a_file_is_made
+fi
 t the_store_is_given_back drop_store
 
 if [[ $FS == dir ]]; then

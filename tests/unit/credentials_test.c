@@ -286,6 +286,8 @@ static int check_opens(void *argument)
 	expect(credentials_check_open(&caller, fd, "group", O_RDONLY) == 0);
 	expect(credentials_check_open(&caller, fd, "group", O_WRONLY) ==
 		-EACCES);
+	expect(credentials_check_open(&caller, fd, "group",
+		O_RDONLY | O_TRUNC) == -EACCES);
 	expect(credentials_check_open(&caller_root, fd, "closed", O_RDWR) ==
 		0);
 	expect(credentials_check_open(&user, fd, "none", O_RDONLY) == -ENOENT);
