@@ -370,7 +370,9 @@ void file_capabilities_set(struct node *node);
 /* Size or times were changed by other means than file_write(). */
 void file_times_set(struct node *node);
 
-/* The same for data that a scheduled sync has to know of. */
+/* The same for data that a scheduled sync has to know of: so many bytes. */
+void file_data_written(struct file *file, size_t bytes);
+/* Its size, or holes of it. */
 void file_data_changed(struct file *file);
 
 #endif

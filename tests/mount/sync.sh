@@ -157,6 +157,19 @@ amounts_sync_early() {
 	client_end 0
 }
 
+# Written by copy_file_range(2), which comes as one request.
+copies_sync_early() {
+	head -c 4M /dev/urandom | as_user dd of="$STORE/source" bs=1M \
+		iflag=fullblock status=none
+	client_new
+	expect 0 'ok *' open 0 "$MNT/copy" rw,create
+	counts_mark
+	as_user xfs_io -c "copy_range $MNT/source" "$MNT/copy" >/dev/null
+	cmp "$STORE/source" "$STORE/copy"
+	becomes "$LIMIT" '[1-9]*' counted sync.scheduled
+	client_end 0
+}
+
 # With fsync=honor the close waits: that of the last who can write.
 the_last_close_syncs() {
 	written data
@@ -684,6 +697,17 @@ sync_case every=500ms every_syncs_what_is_written_to_a_mapping \
 	mounted every_syncs_mapped_writes
 sync_case dirty=1M an_amount_of_dirty_data_is_synced_early \
 	mounted amounts_sync_early
+# What a reflink shares is not dirty.
+case $FS in
+ext4 | tmpfs)
+	sync_case dirty=1M an_amount_that_was_copied_is_synced_early \
+		mounted copies_sync_early
+	;;
+*)
+	skip an_amount_that_was_copied_is_synced_early \
+		"n/a: $FS copies by sharing"
+	;;
+esac
 sync_case close the_last_close_syncs_and_waits mounted the_last_close_syncs
 sync_case fsync=defer+close the_last_close_hands_over_when_fsync_is_deferred \
 	mounted the_last_close_hands_over
