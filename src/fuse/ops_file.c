@@ -318,7 +318,7 @@ void ops_tmpfile(struct session *session, uint64_t parent, const void *body,
 	fill_wire_entry(&out.entry, &entry);
 	out.open = (struct wire_open_out){
 		.fh = (uintptr_t)opened.handle,
-		.open_flags = WIRE_FOPEN_NOFLUSH,
+		.open_flags = opened.wants_flush ? 0 : WIRE_FOPEN_NOFLUSH,
 		.backing_id = opened.backing_id,
 	};
 	if (opened.backing_id > 0)

@@ -170,6 +170,16 @@ copies_sync_early() {
 	client_end 0
 }
 
+# It may have got its name meanwhile.
+the_last_close_of_an_unnamed_file_syncs() {
+	counts_mark
+	as_user xfs_io -T -c 'pwrite 0 64k' -c "flink $MNT/named" "$MNT" \
+		>/dev/null
+	# It was told of the close, and not of what came after it only.
+	at_least 1 counted requests.FLUSH
+	still 0 "$STORE/named"
+}
+
 # With fsync=honor the close waits: that of the last who can write.
 the_last_close_syncs() {
 	written data
@@ -709,6 +719,8 @@ ext4 | tmpfs)
 	;;
 esac
 sync_case close the_last_close_syncs_and_waits mounted the_last_close_syncs
+sync_case close the_last_close_of_an_unnamed_file_syncs \
+	mounted the_last_close_of_an_unnamed_file_syncs
 sync_case fsync=defer+close the_last_close_hands_over_when_fsync_is_deferred \
 	mounted the_last_close_hands_over
 sync_case fsync=defer+every=1s ten_thousand_dirty_files_are_synced \
