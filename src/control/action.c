@@ -299,10 +299,10 @@ static int advise_dodump(struct target *target)
 }
 
 /* In what is staged of it, if it is: the store is not to see it yet. */
-static int punch(struct target *target, off_t length)
+static int punch(struct target *target, const struct policy *policy,
+		 off_t length)
 {
 	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-	struct policy policy;
 	int r;
 
 	if (target->file && target->file->staged) {
@@ -312,11 +312,8 @@ static int punch(struct target *target, off_t length)
 			       staged_allocate(target->file->staged, mode,
 					       target->offset, length);
 	}
-	r = policies_in_force(target->request, &policy);
-	if (r < 0)
-		return r;
 	/* Nobody has it open: there is nothing to stage it in. */
-	if (policy.map != policy_map_shared)
+	if (policy->map != policy_map_shared)
 		return -EBUSY;
 	if (fallocate(target->fd, mode, target->offset, length) < 0)
 		return -errno;
@@ -328,8 +325,9 @@ static int advise_remove(struct target *target)
 {
 	struct filesystem *fs = target->request->fs;
 	off_t length = target->length;
+	struct policy policy;
 	struct stat st;
-	int r;
+	int r = 0;
 
 	if (fstat(target->fd, &st) < 0)
 		return -errno;
@@ -338,15 +336,17 @@ static int advise_remove(struct target *target)
 		length = st.st_size - target->offset;
 	if (length <= 0)
 		return 0;
-	if (target->file) {
+	if (target->file)
+		policy = *file_policy(target->file);
+	else
+		r = policies_in_force(target->request, &policy);
+	if (r == 0)
 		r = growth_check_fallocate(
-			file_policy(target->file), st.st_size,
+			&policy, st.st_size,
 			FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			target->offset, length);
-		if (r < 0)
-			return r;
-	}
-	r = punch(target, length);
+	if (r == 0)
+		r = punch(target, &policy, length);
 	if (r < 0)
 		return r;
 	if (target->file)

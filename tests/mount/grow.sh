@@ -264,6 +264,9 @@ only_appends_are_taken() {
 	is 'err EPERM' xattr set "$MNT/log" advise.now remove@0+4096
 	expect 0 'ok 4096' expect 0 0 4096 69
 	client_end 0
+	# Nor is it one when nobody has the file open.
+	is 'err EPERM' xattr set "$MNT/log" advise.now remove@0+4096
+	cmp -n 4096 "$STORE/log" <(tr '\0' E </dev/zero)
 	is 'ok 0' xattr set "$MNT/log" append off
 	as_user dd if=/dev/zero of="$MNT/log" bs=1 count=1 conv=notrunc \
 		status=none
