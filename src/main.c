@@ -380,6 +380,9 @@ static int run_daemon(struct daemon *daemon)
 		status = fail(EXIT_MOUNT, error);
 	else if (recover(daemon, error) < 0 || run(daemon, error) < 0)
 		status = report(daemon, error);
+	else if (daemon->status_pipe >= 0)
+		status = fail(EXIT_MOUNT, "ended by a signal before the mount "
+					  "could be used");
 	tell_parent(daemon, status);
 	log_close();
 	return status;

@@ -399,6 +399,24 @@ ended_by_fusermount3() {
 	ends_well
 }
 
+# Nobody may take it for mounted: the signal comes while it mounts.
+ended_before_it_is_usable() {
+	local status=0
+	fresh
+	command -v strace >/dev/null || {
+		echo "strace is not installed"
+		return 77
+	}
+	strace -f -qq -o "$place/trace" -e trace=mount \
+		-e inject=mount:signal=TERM:when=1 \
+		"$MSYNCFS" "$store" "$mnt" 2>"$place/err" || status=$?
+	cat "$place/err" "$place/trace"
+	[[ $status -eq 1 ]]
+	grep -q 'signal before the mount could be used' "$place/err"
+	not is_mounted "$mnt"
+	no_daemon_of "$mnt"
+}
+
 # In the background nobody sees the status, but the mount is gone, too.
 a_daemon_is_ended_by_sigterm() {
 	fresh
@@ -660,6 +678,7 @@ t sigterm_ends_it_well ended_by TERM
 t sigint_ends_it_well ended_by INT
 t fusermount3_ends_it_well ended_by_fusermount3
 t sigterm_ends_a_daemon a_daemon_is_ended_by_sigterm
+t a_signal_before_the_mount_is_usable_is_a_failure ended_before_it_is_usable
 t nosuid_and_nodev_are_the_default safe_flags_by_default
 t root_may_ask_for_suid_and_dev root_may_say_otherwise
 t ro_refuses_writes read_only
