@@ -17,7 +17,6 @@
 #define ID_BYTES 24u /* without the handle */
 #define CHANGE_BYTES 48u /* without id, path, holes and runs */
 #define REMOVAL_BYTES 8u /* without ids, path and name */
-#define NAME_BYTES_MAX 255u
 
 /* Pages one after another. */
 struct run {
@@ -208,9 +207,10 @@ static bool take_id(struct cursor *cursor, struct journal_id *id)
 	return true;
 }
 
+/* Of FAT and NTFS one may have more than NAME_MAX bytes. */
 static bool is_name(const unsigned char *name, size_t length)
 {
-	if (length == 0 || length > NAME_BYTES_MAX ||
+	if (length == 0 || length >= PATH_MAX ||
 	    memchr(name, '/', length) || memchr(name, '\0', length))
 		return false;
 	return !(name[0] == '.' &&

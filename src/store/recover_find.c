@@ -58,11 +58,12 @@ static int open_path(int root_fd, const char *path)
 	owned_fd at = openat(root_fd, ".", O_PATH | O_CLOEXEC);
 
 	while (at >= 0 && *path != '\0') {
-		char name[NAME_MAX + 1];
+		/* Of FAT and NTFS it may have more than NAME_MAX bytes. */
+		char name[PATH_MAX];
 		size_t length = strcspn(path, "/");
 		int next;
 
-		if (length > NAME_MAX)
+		if (length >= sizeof(name))
 			return -ENOENT;
 		memcpy(name, path, length);
 		name[length] = '\0';

@@ -57,6 +57,10 @@ static int open_file_of(struct place *place)
 
 /* ---- reading again ------------------------------------------------------ */
 
+/* FAT and NTFS have names of 255 characters, which may be 765 bytes. */
+static char long_name[766];
+static char long_path[770];
+
 static void fill_large(struct sample *sample)
 {
 	struct journal_id id = { .ino = 1, .birth_ns = -2, .handle_type = -3,
@@ -66,6 +70,8 @@ static void fill_large(struct sample *sample)
 	struct journal_change *change;
 
 	memset(id.handle, 0xee, sizeof(id.handle));
+	memset(long_name, 'n', sizeof(long_name) - 1);
+	snprintf(long_path, sizeof(long_path), "d/%s", long_name);
 	sample_init(sample, -12345);
 	change = sample_change(sample, &id, "a", 5);
 	sample_pages(change, 0, 1, 1);
@@ -78,9 +84,9 @@ static void fill_large(struct sample *sample)
 	sample_pages(change, JOURNAL_PAGES_MAX - 2, 2, 5);
 	sample_change(sample, &other, "", 0);
 	sample->removals[0] = (struct journal_removal){
-		.directory = id, .path = "", .name = "x", .file = other };
+		.directory = id, .path = "", .name = long_name, .file = other };
 	sample->removals[1] = (struct journal_removal){
-		.directory = other, .path = "d/e", .name = "...", .file = id };
+		.directory = other, .path = long_path, .name = "...", .file = id };
 	sample->transaction.removal_count = 2;
 }
 
