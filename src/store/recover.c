@@ -362,9 +362,12 @@ int recover_discard(int root_fd, struct recovery *recovery, char *error,
 			errno != ENOENT)
 			r = -errno;
 		unlinkat(directory, JOURNAL_NEW_NAME, 0);
+		/* Some file systems don't know a directory that is gone. */
+		if (r == 0 && fsync(directory) < 0)
+			r = -errno;
 		/* Not empty with what somebody else has put there. */
 		unlinkat(own_root, JOURNAL_DIRECTORY, AT_REMOVEDIR);
-		if (r == 0 && (fsync(directory) < 0 || fsync(own_root) < 0))
+		if (r == 0 && fsync(own_root) < 0)
 			r = -errno;
 	}
 	if (r < 0)

@@ -211,6 +211,22 @@ a_second_crash_is_recovered() {
 	drop_store
 }
 
+# NTFS-3G, for one, knows nothing of a directory that is removed.
+nothing_removed_is_synced() {
+	command -v strace >/dev/null || {
+		echo "strace is not installed"
+		return 77
+	}
+	crashed
+	as_user strace -qq -y -e trace=fsync,unlinkat -e signal=none \
+		"$MSYNCCTL" recover "$STORE" 2>"$BASE/trace" >"$BASE/out"
+	cat "$BASE/trace"
+	grep -q AT_REMOVEDIR "$BASE/trace"
+	grep -q fsync "$BASE/trace"
+	[[ $(<"$BASE/trace") != *'fsync('*deleted* ]]
+	drop_store
+}
+
 files_that_are_gone_are_passed_over() {
 	crashed
 	rm "$STORE/dir/b"
@@ -469,6 +485,7 @@ t a_read_only_mount_does_so_too a_read_only_mount_recovers
 t what_is_not_committed_is_not_there what_is_not_committed_is_not_there
 t msyncctl_recovers_without_a_mount msyncctl_recovers
 t a_second_crash_is_recovered_as_well a_second_crash_is_recovered
+t no_directory_is_synced_that_is_removed nothing_removed_is_synced
 t files_that_are_gone_are_passed_over files_that_are_gone_are_passed_over
 t files_that_were_renamed_are_found files_that_were_renamed_are_found
 t an_incomplete_commit_is_dropped an_incomplete_commit_is_dropped
