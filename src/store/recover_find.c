@@ -100,7 +100,10 @@ static bool is_elsewhere(int r)
 	       r == -ENAMETOOLONG || r == -EACCES;
 }
 
-/* As find_open(), without what the walk has seen. */
+/*
+ * As find_open(), without what the walk has seen; what is_elsewhere() knows
+ * also if the path can't be followed.
+ */
 static int open_directly(const struct find *find, const struct journal_id *id,
 			 const char *path, bool *deleted)
 {
@@ -113,8 +116,7 @@ static int open_directly(const struct find *find, const struct journal_id *id,
 		return -ENOENT;
 	if (fd != -EPERM && fd != -EOPNOTSUPP && fd != -ENOSYS)
 		return fd;
-	fd = open_verified(find->root_fd, id, path);
-	return is_elsewhere(fd) ? -ENOENT : fd;
+	return open_verified(find->root_fd, id, path);
 }
 
 static int compare(const void *a, const void *b)
@@ -155,7 +157,7 @@ int find_open(const struct find *find, const struct journal_id *id,
 	bool deleted;
 	int fd = open_directly(find, id, path, &deleted);
 
-	if (fd != -ENOENT || deleted)
+	if (deleted || !is_elsewhere(fd))
 		return fd;
 	for (const struct find_entry *entry = entry_of(find, id->ino);
 		entry && entry->id.ino == id->ino;
@@ -163,7 +165,8 @@ int find_open(const struct find *find, const struct journal_id *id,
 		if (entry->path && journal_same_id(&entry->id, id))
 			return open_verified(find->root_fd, id, entry->path);
 	}
-	return -ENOENT;
+	/* It may be where nobody could look. */
+	return fd == -EACCES ? fd : find->unseen < 0 ? find->unseen : -ENOENT;
 }
 
 int find_want(struct find *find, const struct journal_id *id, const char *path)
@@ -173,7 +176,7 @@ int find_want(struct find *find, const struct journal_id *id, const char *path)
 
 	if (fd >= 0 || deleted)
 		return 0;
-	if (fd != -ENOENT)
+	if (!is_elsewhere(fd))
 		return fd;
 	if (find->count == find->room) {
 		size_t room = 2 * find->room + 16;
@@ -212,6 +215,23 @@ static int note(struct find *find, uint64_t ino, const char *path)
 	return 0;
 }
 
+/*
+ * What a user has made inaccessible to himself he can make accessible again.
+ * Others' directories are passed over, or what is deleted could never be told
+ * from what is in them.
+ */
+static void note_unseen(struct find *find, const FTSENT *entry)
+{
+	const FTSENT *directory =
+		entry->fts_info == FTS_NS ? entry->fts_parent : entry;
+
+	if (find->unseen < 0 || entry->fts_errno == ENOENT)
+		return;
+	if (entry->fts_errno != EACCES ||
+		directory->fts_statp->st_uid == geteuid())
+		find->unseen = -entry->fts_errno;
+}
+
 static int visit(struct find *find, FTS *walk, FTSENT *entry, size_t prefix)
 {
 	const char *path = entry->fts_path + prefix;
@@ -221,6 +241,9 @@ static int visit(struct find *find, FTS *walk, FTSENT *entry, size_t prefix)
 		fts_set(walk, entry, FTS_SKIP);
 		return 0;
 	}
+	if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_NS ||
+		entry->fts_info == FTS_ERR)
+		note_unseen(find, entry);
 	if (entry->fts_info != FTS_F && entry->fts_info != FTS_D)
 		return 0;
 	return note(find, entry->fts_statp->st_ino,

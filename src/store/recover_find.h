@@ -21,6 +21,7 @@ struct find {
 	struct find_entry *wanted; /* by inode number, after find_walk() */
 	size_t count;
 	size_t room;
+	int unseen; /* -errno of what the walk couldn't look into; 0 */
 };
 
 void find_init(struct find *find, int root_fd);
@@ -28,7 +29,8 @@ void find_fini(struct find *find);
 
 /*
  * An O_PATH descriptor of the inode: by handle, at its path, or where the
- * walk has seen it. -ENOENT: it exists no more; -errno.
+ * walk has seen it. -ENOENT: it exists no more; -EACCES, or another -errno: it
+ * may be where it can't be looked for.
  */
 int find_open(const struct find *find, const struct journal_id *id,
 	      const char *path);

@@ -312,15 +312,21 @@ static void files_are_found_under_other_names_and_deleted_ones_are_not(
 	assert_int_equal(change_names(*state), 0);
 }
 
+static int become_plain_user(struct place *place)
+{
+	if (geteuid() != 0)
+		return 0;
+	expect(fchown(place->fd, 65534, 65534) == 0);
+	expect(setresgid(65534, 65534, 65534) == 0);
+	expect(setresuid(65534, 65534, 65534) == 0);
+	return 0;
+}
+
 static int as_plain_user(void *argument)
 {
 	struct place *place = argument;
 
-	if (geteuid() == 0) {
-		expect(fchown(place->fd, 65534, 65534) == 0);
-		expect(setresgid(65534, 65534, 65534) == 0);
-		expect(setresuid(65534, 65534, 65534) == 0);
-	}
+	expect(become_plain_user(place) == 0);
 	return change_names(place);
 }
 
@@ -329,16 +335,46 @@ static void a_plain_user_s_recovery_finds_them_as_well(void **state)
 	assert_int_equal(in_child(as_plain_user, *state), 0);
 }
 
+/* Not deleted: a directory above it lets nobody in. */
+static int hidden_file(void *argument)
+{
+	struct place *place = argument;
+	struct recovery recovery;
+	char error[512] = "";
+
+	expect(become_plain_user(place) == 0);
+	make_files(place);
+	commit_two(place->fd);
+	expect(fchmodat(place->fd, "dir", 0, 0) == 0);
+	expect(recover_store(place->fd, false, &recovery, error,
+		       sizeof(error)) == -EACCES);
+	expect(strstr(error, "stays as it is: dir/b: Permission") != NULL);
+	expect(waiting(place->fd) == 2);
+	/* It has moved, and where to can't be seen. */
+	expect(renameat(place->fd, "dir", place->fd, "moved") == 0);
+	expect(recover_store(place->fd, false, &recovery, error,
+		       sizeof(error)) == -EACCES);
+	/* Nor can it with names alone. */
+	expect(fchmodat(place->fd, "moved", 0400, 0) == 0);
+	expect(recover_store(place->fd, false, &recovery, error,
+		       sizeof(error)) == -EACCES);
+	expect(fchmodat(place->fd, "moved", 0700, 0) == 0);
+	expect(recovered(place->fd, false).missing == 0);
+	expect(strcmp(stored(place, "moved/b"), "bbb") == 0);
+	return 0;
+}
+
+static void what_can_t_be_looked_for_is_not_taken_for_deleted(void **state)
+{
+	assert_int_equal(in_child(hidden_file, *state), 0);
+}
+
 static int read_only_file(void *argument)
 {
 	struct place *place = argument;
 	struct stat st;
 
-	if (geteuid() == 0) {
-		expect(fchown(place->fd, 65534, 65534) == 0);
-		expect(setresgid(65534, 65534, 65534) == 0);
-		expect(setresuid(65534, 65534, 65534) == 0);
-	}
+	expect(become_plain_user(place) == 0);
 	make_files(place);
 	commit_two(place->fd);
 	expect(fchmodat(place->fd, "a", 0440, 0) == 0);
@@ -559,6 +595,7 @@ int main(void)
 		on_a_place(
 		    files_are_found_under_other_names_and_deleted_ones_are_not),
 		on_a_place(a_plain_user_s_recovery_finds_them_as_well),
+		on_a_place(what_can_t_be_looked_for_is_not_taken_for_deleted),
 		on_a_place(a_file_that_its_owner_may_not_write_is_written),
 		on_a_place(something_else_than_a_file_is_never_written),
 		on_a_place(names_are_removed_if_they_are_what_was_meant),
