@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Only control bytes are escaped: they could end the line, forge another one
- * or drive a terminal. Everything else, UTF-8 too, stays readable.
+ * Only control characters are escaped: they could end the line, forge another
+ * one or drive a terminal. Everything else, UTF-8 too, stays readable.
  */
 #include "util/line.h"
 
@@ -13,20 +13,28 @@
 /* As long as a message with two paths in it can sensibly be. */
 #define MESSAGE_SIZE 8192
 
-static bool is_control(unsigned char byte)
+/* U+0080 to U+009F: terminals take U+009B for ESC [ (ECMA-48). */
+static bool begins_c1(const unsigned char *at)
 {
-	return byte < 0x20 || byte == 0x7f;
+	return at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
+}
+
+static bool is_control(const unsigned char *text, const unsigned char *at)
+{
+	return *at < 0x20 || *at == 0x7f || begins_c1(at) ||
+	       (at > text && begins_c1(at - 1));
 }
 
 size_t line_escape(char *line, size_t size, const char *text)
 {
+	const unsigned char *begin = (const unsigned char *)text;
 	size_t used = 0;
 
 	if (size == 0)
 		return 0;
-	for (; *text != '\0'; text++) {
-		unsigned char byte = (unsigned char)*text;
-		size_t need = is_control(byte) ? 4 : 1;
+	for (const unsigned char *at = begin; *at != '\0'; at++) {
+		unsigned char byte = *at;
+		size_t need = is_control(begin, at) ? 4 : 1;
 
 		if (used + need >= size) {
 			size_t dots = used < 3 ? used : 3;
@@ -35,7 +43,7 @@ size_t line_escape(char *line, size_t size, const char *text)
 			break;
 		}
 		if (need == 1) {
-			line[used] = *text;
+			line[used] = (char)byte;
 		} else {
 			line[used] = '\\';
 			line[used + 1] = (char)('0' + (byte >> 6));

@@ -27,6 +27,16 @@ static void control_bytes_become_octal(void **state)
 	assert_string_equal(line, "a\\012b\\011c\\033[1m\\177");
 }
 
+/* U+009B is what ESC [ is, and U+0085 a new line. */
+static void control_characters_of_two_bytes_become_octal(void **state)
+{
+	char line[64];
+
+	(void)state;
+	line_escape(line, sizeof(line), "a\302\2331m\302\205\302\240\302");
+	assert_string_equal(line, "a\\302\\2331m\\302\\205\302\240\302");
+}
+
 static void utf_8_stays_readable(void **state)
 {
 	char line[32];
@@ -90,6 +100,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain_text_is_copied),
 		cmocka_unit_test(control_bytes_become_octal),
+		cmocka_unit_test(control_characters_of_two_bytes_become_octal),
 		cmocka_unit_test(utf_8_stays_readable),
 		cmocka_unit_test(a_text_that_just_fits_is_not_cut),
 		cmocka_unit_test(a_text_that_does_not_fit_ends_in_dots),
