@@ -7,10 +7,6 @@
 # SEED=N repeats the operations at random of a run that said it.
 # shellcheck source=tests/lib/harness.sh
 source "$(dirname "$0")/../lib/harness.sh"
-# shellcheck source=tests/lib/control.sh
-source "$SRCDIR/tests/lib/control.sh"
-# shellcheck source=tests/mount/programs/client.sh
-source "$SRCDIR/tests/mount/programs/client.sh"
 # shellcheck source=tests/mount/staged/staged_lib.sh
 source "$SRCDIR/tests/mount/staged/staged_lib.sh"
 

@@ -7,10 +7,6 @@
 # has a part of a commit.
 # shellcheck source=tests/lib/harness.sh
 source "$(dirname "$0")/../lib/harness.sh"
-# shellcheck source=tests/lib/control.sh
-source "$SRCDIR/tests/lib/control.sh"
-# shellcheck source=tests/mount/programs/client.sh
-source "$SRCDIR/tests/mount/programs/client.sh"
 # shellcheck source=tests/mount/staged/staged_lib.sh
 source "$SRCDIR/tests/mount/staged/staged_lib.sh"
 

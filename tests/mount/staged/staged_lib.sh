@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the tests of staged and private files share. Needs harness.sh,
-# control.sh and client.sh.
+# What the tests of staged and private files share, control.sh and client.sh
+# with it. Needs harness.sh.
 #
 #	staged_case OPTIONS NAME COMMAND...	a case on a mount with these
 #		options, then an empty store; map=staged unless they say
@@ -12,6 +12,10 @@
 #	wrote CLIENT NAME BYTE [FLAGS]	handle 0: 1 MiB of that letter, written
 #	commits			of the mount, by whatever cause
 #	counted KEY		by how much it grew since counts_mark
+# shellcheck source=tests/lib/control.sh
+source "$SRCDIR/tests/lib/control.sh"
+# shellcheck source=tests/mount/programs/client.sh
+source "$SRCDIR/tests/mount/programs/client.sh"
 
 MIB=$((1 << 20))
 shopt -s extglob
