@@ -535,12 +535,28 @@ static void signals_of_session(sigset_t *set)
 	sigaddset(set, workers_signal());
 }
 
+static pthread_t signals_waiter;
+
+/* Sent to this thread alone it waits there, blocked, for sigwaitinfo(3). */
+static void pass_on(int number)
+{
+	pthread_kill(signals_waiter, number);
+}
+
 void session_block_signals(void)
 {
+	/*
+	 * The thread that liburcu has for its hash tables unblocks SIGUSR1 for
+	 * itself. While this one is busy the kernel hands the signal to that.
+	 */
+	const struct sigaction action = { .sa_handler = pass_on,
+					  .sa_flags = SA_RESTART };
 	sigset_t set;
 
 	signals_of_session(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signals_waiter = pthread_self();
+	sigaction(SIGUSR1, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
 

@@ -471,6 +471,18 @@ a_log_file() {
 	ends_well
 }
 
+# While one is answered no other thread dies of the next.
+many_signals() {
+	fresh
+	foreground -o "log=$place/log"
+	for _ in {1..500}; do
+		kill -USR1 "$pid"
+	done
+	wait_until 5 grep -q 'requests by operation:' "$place/log"
+	umount "$mnt"
+	ends_well
+}
+
 odd_names() {
 	fresh
 	mv "$store" "$place/a store, with \\ odd"
@@ -683,6 +695,7 @@ t nosuid_and_nodev_are_the_default safe_flags_by_default
 t root_may_ask_for_suid_and_dev root_may_say_otherwise
 t ro_refuses_writes read_only
 t log_names_a_file a_log_file
+t many_signals_at_once_are_no_end many_signals
 t odd_names_work odd_names
 t root_lets_others_in_unless_told_otherwise \
 	others_are_let_in_by_root_only_if_allowed
