@@ -42,6 +42,21 @@ static void complete_init(struct handshake *handshake, struct iovec *body)
 	}
 }
 
+const char *handshake_data_path(const struct handshake *handshake)
+{
+	if (handshake->fs->settings.policy.data == policy_data_daemon)
+		return "daemon";
+	if (handshake->passthrough)
+		return "kernel";
+	if (!handshake->want_passthrough)
+		return "daemon (the kernel's takes CAP_SYS_ADMIN)";
+	/* A libfuse that is too old has a line of its own. */
+	return handshake->installed ?
+		       "daemon (the kernel's takes FUSE passthrough, "
+		       "Linux 6.9)" :
+		       "daemon";
+}
+
 /* The open part stands at the end of both replies. */
 static void complete_open(struct iovec *body)
 {

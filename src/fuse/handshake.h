@@ -30,6 +30,12 @@ struct handshake {
  */
 int handshake_install(struct handshake *handshake, struct fuse_session *se);
 
+/*
+ * After the INIT reply: the path that files take unless they say otherwise,
+ * for people; and what the other takes, if it was wanted.
+ */
+const char *handshake_data_path(const struct handshake *handshake);
+
 /* Sends a reply that is made here altogether. 0 or -errno. */
 int handshake_reply(struct handshake *handshake, int error,
 		    const void *body, size_t size);

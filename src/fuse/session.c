@@ -646,11 +646,7 @@ static int start_serving(struct session *session, char *error,
 	session->serving = true;
 	log_event(event_mounted, "mounted at %s, data path %s%s",
 		  settings->mountpoint,
-		  session->handshake.passthrough &&
-				  session->fs->settings.policy.data !=
-					  policy_data_daemon ?
-			  "kernel" :
-			  "daemon",
+		  handshake_data_path(&session->handshake),
 		  session->handshake.killpriv ? "" : ", no KILLPRIV_V2");
 	return settings->ready(settings->context);
 }

@@ -619,7 +619,10 @@ by_a_plain_user() {
 	open_device
 	chown -R "$plain_user" "$store" "$mnt"
 	install -m 600 /dev/null "$store/root_only"
-	"${user[@]}" "$MSYNCFS" "$store" "$mnt"
+	install -m 666 /dev/null "$place/log"
+	"${user[@]}" "$MSYNCFS" -o "log=$place/log" "$store" "$mnt"
+	grep -q "data path daemon (the kernel's takes CAP_SYS_ADMIN)" \
+		"$place/log"
 	[[ $("${user[@]}" cat "$mnt/file") == content ]]
 	"${user[@]}" touch "$mnt/mine"
 	[[ $(stat -c %U "$store/mine") == "$plain_user" ]]
