@@ -153,9 +153,11 @@ static void judge_cachestat(const struct machine *machine,
 	}
 	finding = finding_text(add(findings, finding_costs, "cachestat"),
 		"the kernel answers: %s", strerror(machine->cachestat));
+	/* A kernel without passthrough has no kernel path to be blind on. */
 	finding_cost(finding, "dirty, written and evicted pages are not known "
-		"(\"-\"), and dirty=SIZE can't see what is written on the "
-		"kernel path");
+		"(\"-\")%s", version_is_least(&machine->kernel, 6, 9) ?
+		", and dirty=SIZE can't see what is written on the kernel "
+		"path" : "");
 	finding_get(finding, version_is_least(&machine->kernel, 6, 5) ?
 		"a container or service that lets system call 451 through" :
 		"Linux 6.5 or newer");

@@ -102,9 +102,10 @@ static void judge_kernel_services(const struct judge *judge)
 	if (stat_is(judge, "cachestat", "no")) {
 		finding = finding_text(add(judge, finding_costs, "cachestat"),
 			"the daemon has none");
-		finding_cost(finding, "dirty pages are not counted, and "
+		finding_cost(finding, "dirty pages are not counted%s",
+			stat_is(judge, "passthrough", "yes") ? ", and "
 			"dirty=SIZE can't see what is written on the kernel "
-			"path");
+			"path" : "");
 		finding_get(finding, "Linux 6.5 or newer; in a container or "
 			"service, let system call 451 through");
 	}
