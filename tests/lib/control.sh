@@ -56,7 +56,7 @@ is() {
 }
 
 becomes() {
-	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000)) pattern=$2 got
+	local end=$((${EPOCHREALTIME/[.,]/} + $1 * SLOW * 1000000)) pattern=$2 got
 	shift 2
 	while :; do
 		got=$("$@" 2>&1) || true

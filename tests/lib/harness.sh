@@ -23,6 +23,7 @@
 #   AS_USER   the user who mounts and works; empty: the one who runs the test
 #   STORE_SIZE    size of the store's filesystem (2G)
 #   CASE_LIMIT    seconds that one case may take (120)
+#   SLOW          how many times as long as elsewhere all waiting may take (1)
 #   DAEMON_WRAP   words put before the daemon, e.g. prlimit --nofile=1024
 # Set here: BASE (private directory), STORE, MNT, LOG, DAEMON_PID, HELPERS,
 #   MSYNCFS (absolute), SRCDIR (the repository), SANITIZER.
@@ -255,7 +256,7 @@ harness_is_mounted() {
 
 # wait_until SECONDS COMMAND...: polls until it succeeds.
 wait_until() {
-	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+	local end=$((${EPOCHREALTIME/[.,]/} + $1 * SLOW * 1000000))
 	shift
 	until "$@"; do
 		((${EPOCHREALTIME/[.,]/} < end)) || return 1
@@ -292,7 +293,7 @@ mount_store() {
 		sed 's/^/  /' "$LOG" >&2
 		return 1
 	fi
-	if ! as_user timeout "$harness_wait" stat "$MNT" >/dev/null; then
+	if ! as_user timeout "$((harness_wait * SLOW))" stat "$MNT" >/dev/null; then
 		echo "the mountpoint is not usable:" >&2
 		sed 's/^/  /' "$LOG" >&2
 		return 1
@@ -344,9 +345,9 @@ unmount_store() {
 	local run=${MNT%/mnt} status
 	if harness_is_mounted "$MNT"; then
 		if [[ $EUID -eq 0 && -z $AS_USER ]]; then
-			timeout "$harness_wait" umount "$MNT" || return 1
+			timeout "$((harness_wait * SLOW))" umount "$MNT" || return 1
 		else
-			as_user timeout "$harness_wait" fusermount3 -u \
+			as_user timeout "$((harness_wait * SLOW))" fusermount3 -u \
 				"$MNT" || return 1
 		fi
 	fi

@@ -4,7 +4,10 @@
 # Test cases of shell scripts, printed as TAP. The sourcing script sets
 # tap_output, a file that a failing case's output is collected in, and calls
 # tap_end_case from its EXIT trap. CASE_LIMIT: seconds that one case may take.
+# SLOW: how many times as long as elsewhere anything may take, on a machine that
+# is emulated.
 
+export SLOW=${SLOW:-1}
 CASE_LIMIT=${CASE_LIMIT:-120}
 tap_cases=0
 tap_failed=0
@@ -19,7 +22,7 @@ tap_result() {
 # t NAME FUNCTION [ARG...]: one case, in a subshell with set -e. Status 77
 # skips it, for the reason in its last line of output.
 t() {
-	local name=$1 status=0 pid watch
+	local name=$1 status=0 pid watch limit=$((CASE_LIMIT * SLOW))
 	shift
 	# A process group of its own, so that a hanging case can be ended with
 	# all that it started; daemons live in sessions of their own.
@@ -33,8 +36,8 @@ t() {
 	(
 		trap - EXIT INT TERM
 		exec >/dev/null 2>&1
-		sleep "$CASE_LIMIT"
-		echo "no end after $CASE_LIMIT seconds: killed" >>"$tap_output"
+		sleep "$limit"
+		echo "no end after $limit seconds: killed" >>"$tap_output"
 		kill -KILL -- "-$pid"
 	) &
 	watch=$!

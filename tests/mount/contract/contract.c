@@ -192,14 +192,22 @@ void run_as(const struct identity *who, body_fn *body, void *argument)
 	join(spawn(who, body, argument));
 }
 
+/* How many times as long as elsewhere things may take: tests/lib/tap.sh. */
+static unsigned int slowness(void)
+{
+	const char *text = getenv("SLOW");
+
+	return text && atoi(text) > 0 ? (unsigned int)atoi(text) : 1;
+}
+
 void wait_until_asleep(pid_t process)
 {
 	char path[64], line[256], *state;
-	int tries;
+	unsigned int tries;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)process);
-	for (tries = 0; tries < 250; tries++) {
+	for (tries = 0; tries < 250 * slowness(); tries++) {
 		file = fopen(path, "re");
 		check(file);
 		state = fgets(line, sizeof(line), file);
@@ -447,7 +455,7 @@ int case_begins(void **state)
 			    strerror(errno));
 		return -1;
 	}
-	alarm(case_limit_seconds);
+	alarm(case_limit_seconds * slowness());
 	return 0;
 }
 

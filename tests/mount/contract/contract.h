@@ -133,7 +133,7 @@ void kill_child(pid_t child);
 /* spawn and join. */
 void run_as(const struct identity *who, body_fn *body, void *argument);
 void become(const struct identity *who);
-/* Waits until the process sleeps, at most five seconds. */
+/* Waits until the process sleeps, at most five seconds, times SLOW. */
 void wait_until_asleep(pid_t process);
 
 /* What one process passes and another waits for. */

@@ -40,7 +40,8 @@ tell() {
 
 reply() {
 	REPLY=TIMEOUT
-	read -r -t "$ASK_LIMIT" -u "${client_out[$1]}" REPLY || REPLY=TIMEOUT
+	read -r -t "$((ASK_LIMIT * SLOW))" -u "${client_out[$1]}" REPLY ||
+		REPLY=TIMEOUT
 }
 
 ask() {

@@ -25,7 +25,7 @@ counters_printed() {
 	local size
 	[[ $(grep -c 'requests by operation:' "$LOG") -ge $1 ]] || return 1
 	size=$(stat -c %s "$LOG")
-	sleep 0.1
+	sleep "$((SLOW / 10)).$((SLOW % 10))"
 	[[ $(stat -c %s "$LOG") -eq $size ]]
 }
 
@@ -35,7 +35,7 @@ counters_mark() {
 
 counters_since() {
 	# Releases are sent after close(2) has returned.
-	sleep 0.2
+	sleep "$((SLOW / 5)).$((SLOW % 5 * 2))"
 	counters_read >"$BASE/counters.now" || return 1
 	awk '
 		NR == FNR { before[$1] = $2; next }
