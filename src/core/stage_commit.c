@@ -322,7 +322,9 @@ static int do_hidden(struct staged *staged,
 	apply_keep_capabilities(staged->fd, &kept);
 	lock_drop(&staged->lock, lock_rank_stage_file);
 	staged_hide_begin(staged, staged->fd);
+	staged_move_begin(staged);
 	r = what(staged->fd, change);
+	staged_move_end(staged);
 	lock_take(&staged->lock, lock_rank_stage_file);
 	if (staged->cleared == cleared)
 		apply_restore_capabilities(staged->fd, &kept);
@@ -414,6 +416,7 @@ static void applied(struct stage *stage, struct staged *staged)
 
 	lock_take(&staged->lock, lock_rank_stage_file);
 	staged->below_size = staged->committing_size;
+	staged->reserved = 0;
 	layer_clear(&staged->committing);
 	staged->is_committing = false;
 	staged->committing_unreserved = 0;

@@ -33,6 +33,9 @@ struct staged {
 	size_t counted; /* pages of the dirty layer, in stage->dirty_pages */
 	size_t unreserved; /* of these, as in the stage */
 	size_t committing_unreserved;
+	blkcnt_t reserved; /* that the store has for pages on their way */
+	blkcnt_t moving_blocks; /* the store's before a commit's step, if */
+	bool is_moving; /* it is at it */
 	_Atomic off_t size_allowed; /* the store takes a file so long */
 	struct timespec mtime; /* as programs see it, if has_mtime */
 	struct timespec committing_mtime;
@@ -176,6 +179,9 @@ void staged_unorder_locked(struct staged *staged);
 /* Around what moves the store's ctime and is nothing to programs. */
 void staged_hide_begin(struct staged *staged, int fd);
 void staged_hide_end(struct staged *staged, int fd);
+/* Around a step of a commit that gives the store's file its blocks. */
+void staged_move_begin(struct staged *staged);
+void staged_move_end(struct staged *staged);
 /* With the file's lock: the ctime that programs see. */
 void staged_ctime_overlay_locked(const struct staged *staged, struct stat *st);
 

@@ -14,17 +14,78 @@
 #include "core/stage_internal.h"
 #include "os/clock.h"
 
-/* What the store will have to allocate, about: pages behind its own end. */
-static blkcnt_t new_blocks_locked(const struct staged *staged)
+static blkcnt_t blocks_of(off_t bytes)
 {
-	off_t pages = (off_t)(staged->dirty.pages + staged->committing.pages);
-	off_t longer = staged->size - staged->below_size;
+	return bytes <= 0 ? 0 : (bytes + 511) / 512;
+}
 
-	if (longer <= 0)
-		return 0;
-	if (longer > pages * (off_t)ARENA_PAGE)
-		longer = pages * (off_t)ARENA_PAGE;
-	return (longer + 511) / 512;
+static blkcnt_t at_least(blkcnt_t blocks, blkcnt_t least)
+{
+	return blocks > least ? blocks : least;
+}
+
+/* What a layer's pages will take, about: those behind the end before it. */
+static blkcnt_t new_blocks(const struct layer *layer, off_t size, off_t before)
+{
+	off_t all = (off_t)layer->pages * (off_t)ARENA_PAGE;
+
+	return blocks_of(size - before < all ? size - before : all);
+}
+
+/*
+ * What the file will take when all is committed. What a commit has allocated
+ * for it counts once, with the store's blocks; and while one is at it nobody
+ * knows how far it has got: then it is what was there before.
+ */
+static blkcnt_t blocks_locked(const struct staged *staged, blkcnt_t below)
+{
+	const struct layer *dirty = &staged->dirty;
+	const struct layer *committing = &staged->committing;
+	blkcnt_t coming = new_blocks(dirty, staged->size, staged->below_size);
+	blkcnt_t added = 0; /* since the freeze */
+	blkcnt_t blocks;
+
+	if (staged->is_committing) {
+		coming = new_blocks(committing, staged->committing_size,
+				    staged->below_size);
+		added = new_blocks(dirty, staged->size,
+				   staged->committing_size);
+	}
+	coming = at_least(coming - staged->reserved, 0);
+	if (staged->is_moving)
+		blocks = at_least(staged->moving_blocks + coming, below);
+	else
+		blocks = below + coming;
+	/* Pages in holes. Without any blocks tar(1) takes it for empty. */
+	return at_least(blocks + added,
+			blocks_of((off_t)ARENA_PAGE *
+				  (off_t)(dirty->pages > committing->pages ?
+						  dirty->pages :
+						  committing->pages)));
+}
+
+void staged_move_begin(struct staged *staged)
+{
+	struct stat st;
+
+	lock_take(&staged->lock, lock_rank_stage_file);
+	if (fstat(staged->fd, &st) == 0) {
+		staged->moving_blocks = st.st_blocks;
+		staged->is_moving = true;
+	}
+	lock_drop(&staged->lock, lock_rank_stage_file);
+}
+
+void staged_move_end(struct staged *staged)
+{
+	struct stat st;
+
+	lock_take(&staged->lock, lock_rank_stage_file);
+	if (staged->is_moving && fstat(staged->fd, &st) == 0)
+		staged->reserved +=
+			at_least(st.st_blocks - staged->moving_blocks, 0);
+	staged->is_moving = false;
+	lock_drop(&staged->lock, lock_rank_stage_file);
 }
 
 void staged_ctime_overlay(const struct staged_ctime *ctime, struct stat *st)
@@ -114,14 +175,23 @@ void staged_set_ctime(struct staged *staged, const struct staged_ctime *ctime)
 
 void staged_overlay(struct staged *staged, struct stat *st)
 {
+	struct stat now;
+
 	lock_take(&staged->lock, lock_rank_stage_file);
 	if (staged->is_removed)
 		st->st_nlink = 0;
-	/* The store's may have been asked before a commit was carried out. */
+	/*
+	 * The store's may have been asked before a commit was carried out, and
+	 * the commit's next step needs the lock.
+	 */
 	st->st_size = staged->size;
 	if (staged->is_private || staged->is_changed || staged->is_committing ||
 		staged->is_applied) {
-		st->st_blocks += new_blocks_locked(staged);
+		if (staged->fd >= 0 && fstat(staged->fd, &now) == 0) {
+			st->st_blocks = now.st_blocks;
+			st->st_ctim = now.st_ctim;
+		}
+		st->st_blocks = blocks_locked(staged, st->st_blocks);
 		if (staged->has_mtime)
 			st->st_mtim = staged->mtime;
 	}

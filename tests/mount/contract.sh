@@ -104,7 +104,9 @@ fi
 # What a mount can't tell of itself.
 CONTRACT_STORE_TYPE=$(stat -f -c %T "$STORE")
 export CONTRACT_STORE_TYPE
-[[ -n $native ]] || export CONTRACT_DATA=$DATA
+if [[ -z $native ]]; then
+	export CONTRACT_DATA=$DATA CONTRACT_MAP=${harness_map:+staged}
+fi
 for subject in "${subjects[@]}"; do
 	contract "$subject"
 done

@@ -151,6 +151,16 @@ uncommitted_files_have_blocks() {
 	has "$BASE/data" $MIB $A
 	rm "$BASE/data"
 	client_end 0
+	# Neither are those of a hole.
+	as_user truncate -s $MIB "$MNT/hole"
+	commit
+	printf middle | as_user dd of="$MNT/hole" bs=1 seek=500000 \
+		conv=notrunc status=none
+	as_user tar -C "$MNT" -cSf "$MNT/archive" hole
+	commit
+	tar -C "$BASE" -xf "$STORE/archive"
+	cmp "$MNT/hole" "$BASE/hole"
+	rm "$BASE/hole"
 }
 
 closed_files_keep_what_is_uncommitted() {

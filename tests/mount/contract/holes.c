@@ -66,6 +66,20 @@ static void need_mode(int fd, int mode, off_t offset, off_t length)
 		skip_because("n/a: no such fallocate here");
 }
 
+/* What is staged gives its space back with the next commit. */
+static void check_blocks_fall(int fd, blkcnt_t before)
+{
+	const char *map = getenv("CONTRACT_MAP");
+	bool is_staged = map && strcmp(map, "staged") == 0;
+
+	for (int i = 0; is_staged && i < 600; i++) {
+		if (fstat_of(fd).st_blocks < before)
+			return;
+		usleep(50000);
+	}
+	check(fstat_of(fd).st_blocks < before);
+}
+
 static void plain_allocation_extends_with_zeros(void **state)
 {
 	int fd = make_stored_file();
@@ -116,7 +130,7 @@ static void a_punched_hole_reads_as_zeros(void **state)
 
 	(void)state;
 	must_allocate(fd, mode, 2 * block, 4 * block);
-	check(fstat_of(fd).st_blocks < before);
+	check_blocks_fall(fd, before);
 	memset(wanted + 2 * block, 0, 4 * block);
 	check_contents(fd, size);
 	/* Not on any boundary. */
