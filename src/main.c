@@ -34,7 +34,9 @@
 #include "preflight.h"
 #include "recovery.h"
 #include "utab.h"
+#include "util/absolute.h"
 #include "util/cleanup.h"
+#include "util/line.h"
 #include "util/log.h"
 #include "util/log_socket.h"
 #include "util/text.h"
@@ -329,6 +331,24 @@ static const char *default_log(struct daemon *daemon)
 	return daemon->stderr_is_journal ? "journal" : "stderr";
 }
 
+static bool is_log_file(const char *target)
+{
+	return strcmp(target, "stderr") != 0 &&
+	       strcmp(target, "syslog") != 0 && strcmp(target, "journal") != 0;
+}
+
+/* What a log target that can't be opened should have been. */
+static const char *log_expected(const char *target)
+{
+	if (strcmp(target, "journal") == 0)
+		return ": no systemd-journald here; expected log=stderr, "
+		       "log=syslog or log=FILE";
+	if (is_log_file(target))
+		return ": expected a file that can be written, in a directory "
+		       "that is there, or stderr, syslog or journal";
+	return "";
+}
+
 static int open_log(struct daemon *daemon, char *error)
 {
 	const struct options *options = daemon->options;
@@ -338,15 +358,20 @@ static int open_log(struct daemon *daemon, char *error)
 	if (!target)
 		target = default_log(daemon);
 	daemon->log_is_stderr = strcmp(target, "stderr") == 0;
+	/*
+	 * After SIGHUP it would be a file of our own mount: nobody could
+	 * unmount that any more, and each line would be a request to us.
+	 */
+	if (is_log_file(target) &&
+	    path_is_below(target, daemon->checked->mountpoint_abs))
+		return line_fail(error, MESSAGE_MAX, EINVAL,
+				 "log=%s is below the mountpoint: expected a "
+				 "file elsewhere", target);
 	r = log_open(target, options->debug ? log_level_debug :
 					      log_level_info);
 	if (r < 0)
 		snprintf(error, MESSAGE_MAX, "log=%s: %s%s", target,
-			 strerror(-r),
-			 strcmp(target, "journal") == 0 ?
-				 ": no systemd-journald here; expected "
-				 "log=stderr, log=syslog or log=FILE" :
-				 "");
+			 strerror(-r), log_expected(target));
 	else
 		log_set_mount(daemon->checked->store_abs,
 			      daemon->checked->mountpoint_abs);

@@ -21,19 +21,6 @@
 
 #define ERROR_MAX 8192
 
-/*
- * The mount would hide it, and reading it there takes threads that a killed
- * daemon has no more.
- */
-static bool is_below(const char *path, const char *mountpoint)
-{
-	owned_memory char *real = realpath(path, NULL);
-	size_t length = strlen(mountpoint);
-
-	return real && strncmp(real, mountpoint, length) == 0 &&
-	       real[length] == '/';
-}
-
 int policy_source_open(struct policy_source *source,
 	const struct options *options, const char *mountpoint,
 	struct policy_file **file, char *error, size_t error_size)
@@ -49,7 +36,11 @@ int policy_source_open(struct policy_source *source,
 		return line_fail(error, error_size, errno,
 			"policy-file '%s': %s", options->policy_file,
 			strerror(errno));
-	if (is_below(source->path, mountpoint))
+	/*
+	 * The mount would hide it, and reading it there takes threads that a
+	 * killed daemon has no more.
+	 */
+	if (path_is_below(source->path, mountpoint))
 		r = line_fail(error, error_size, EINVAL,
 			"policy-file '%s' is below the mountpoint, where the "
 			"mount will hide it: expected one elsewhere, which "

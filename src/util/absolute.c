@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "util/absolute.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,4 +20,30 @@ char *absolute_path(const char *path)
 	if (!directory || asprintf(&whole, "%s/%s", directory, path) < 0)
 		return NULL;
 	return whole;
+}
+
+/* Where the path leads; of a file that is not there, its directory. */
+static char *real_place(const char *path)
+{
+	char *real = realpath(path, NULL);
+	owned_memory char *parent = NULL;
+	char *slash;
+
+	if (real || errno != ENOENT)
+		return real;
+	parent = absolute_path(path);
+	if (!parent)
+		return NULL;
+	slash = strrchr(parent, '/');
+	slash[slash == parent ? 1 : 0] = '\0';
+	return realpath(parent, NULL);
+}
+
+bool path_is_below(const char *path, const char *directory)
+{
+	owned_memory char *real = real_place(path);
+	size_t length = strlen(directory);
+
+	return real && strncmp(real, directory, length) == 0 &&
+	       (real[length] == '/' || real[length] == '\0');
 }

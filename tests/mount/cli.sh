@@ -285,7 +285,19 @@ wrong_number_of_arguments() {
 
 an_impossible_log() {
 	fresh
-	refused "$place/none/log" -o "log=$place/none/log" "$store" "$mnt"
+	refused "$place/none/log.*expected" -o "log=$place/none/log" \
+		"$store" "$mnt"
+}
+
+# After SIGHUP it would be opened through the mount and keep that busy.
+a_log_below_the_mountpoint() {
+	fresh
+	refused "log=$mnt/log is below the mountpoint" -o "log=$mnt/log" \
+		"$store" "$mnt"
+	[[ ! -e $mnt/log ]]
+	ln -s "$mnt" "$place/link"
+	refused "log=$place/link/log is below" -o "log=$place/link/log" \
+		"$store" "$mnt"
 }
 
 the_messages_differ() {
@@ -681,6 +693,7 @@ r unknown_options_are_named unknown_options
 r malformed_values_are_named malformed_values
 r a_wrong_number_of_arguments_is_an_error wrong_number_of_arguments
 r an_impossible_log_is_an_error an_impossible_log
+r a_log_below_the_mountpoint_is_an_error a_log_below_the_mountpoint
 t every_error_has_a_message_of_its_own the_messages_differ
 t help_lists_the_options help_is_printed
 t version_is_printed version_is_printed
