@@ -54,7 +54,7 @@ void change_refusal(char text[CHANGE_REFUSAL_MAX],
 			strerror(-error));
 		break;
 	default:
-		snprintf(reason, sizeof(reason), "%s", strerror(-error));
+		snprintf(reason, sizeof(reason), "%s", report_reason(-error));
 	}
 	snprintf(text, CHANGE_REFUSAL_MAX, "%s%s%.200s: %s", name, equals,
 		value ? value : "", reason);

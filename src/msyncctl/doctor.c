@@ -68,9 +68,14 @@ static void ask_all(struct top_mounts *mounts, struct patient *patients)
 				1u << reading_store | 1u << reading_open);
 	}
 	end = monotonic_now() + PATIENCE;
-	for (size_t i = 0; i < mounts->count; i++)
-		patients[i].facts.store_error = wait_for(
-			&mounts->list[i].reader, &patients[i].store, end);
+	for (size_t i = 0; i < mounts->count; i++) {
+		struct mount_facts *facts = &patients[i].facts;
+
+		/* What hangs hasn't even been asked. */
+		facts->store_error = facts->error < 0 ? facts->error :
+			wait_for(&mounts->list[i].reader, &patients[i].store,
+				end);
+	}
 }
 
 static int judge_mounts(struct top_mounts *mounts,

@@ -176,6 +176,9 @@ static int read_part(const char *mountpoint, enum reading_part part,
 	case reading_status:
 		r = attr_get(mountpoint, "status", text);
 		break;
+	case reading_metrics:
+		r = attr_get(mountpoint, "metrics", text);
+		break;
 	case reading_store:
 		return read_store(mountpoint, text);
 	default:

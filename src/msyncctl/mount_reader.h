@@ -19,6 +19,7 @@ enum reading_part {
 	reading_stats, /* the root's attributes */
 	reading_files,
 	reading_status,
+	reading_metrics,
 	reading_store, /* "type=ext4\n": what the store lies on */
 	/* "sync=...\tPATH\n": what holds for each of the open files */
 	reading_open,

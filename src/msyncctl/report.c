@@ -2,6 +2,7 @@
 /* The newest entry is the last of the list, so a failure finds its file. */
 #include "msyncctl/report.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +42,14 @@ static json_t *last_entry(struct report *report, const char *path)
 	same = json_equal(json_object_get(entry, "file"), name);
 	json_decref(name);
 	return same ? entry : report_entry(report, path);
+}
+
+const char *report_reason(int errnum)
+{
+	if (errnum == ENOTCONN || errnum == ECONNABORTED)
+		return "the daemon of this mount has ended: umount or "
+		       "fusermount3 -u removes the mount, then mount anew";
+	return strerror(errnum);
 }
 
 int report_failure(struct report *report, const char *path, int status,

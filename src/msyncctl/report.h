@@ -29,6 +29,9 @@ json_t *report_entry(struct report *report, const char *path);
 int report_failure(struct report *report, const char *path, int status,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* What errno means for a file, with what to do where the mount is dead. */
+const char *report_reason(int errnum);
+
 /* Prints what is to be printed; the program's exit status. */
 int report_end(struct report *report);
 

@@ -11,11 +11,15 @@
 
 #include "msyncctl/attr.h"
 #include "msyncctl/change.h"
+#include "msyncctl/mount_reader.h"
 #include "msyncctl/mounts.h"
 #include "msyncctl/output.h"
 #include "msyncctl/prometheus.h"
 #include "util/cleanup.h"
 #include "util/quantity.h"
+
+/* A daemon that hangs is not waited for longer. */
+#define PATIENCE INT64_C(5000000000)
 
 struct show {
 	struct report *report;
@@ -107,18 +111,10 @@ static void print_all(struct show *show, const char *path, const char *text)
 		print_pair(context, &pair);
 }
 
-static void show_file(struct show *show, const char *path, const char *access)
+static void show_text(struct show *show, const char *path, const char *text)
 {
-	owned_memory char *text = NULL;
-	char refusal[CHANGE_REFUSAL_MAX];
 	json_t *lines;
-	int r = attr_get(access, show->attribute->name, &text);
 
-	if (r < 0) {
-		change_refusal(refusal, show->attribute, NULL, r);
-		report_failure(show->report, path, exit_failed, "%s", refusal);
-		return;
-	}
 	if (show->prometheus) {
 		prometheus_add(show->prometheus, text);
 		return;
@@ -130,6 +126,44 @@ static void show_file(struct show *show, const char *path, const char *access)
 	lines = output_json_lines(text);
 	json_object_set_new(report_entry(show->report, path),
 		show->attribute->name, lines);
+}
+
+static void show_file(struct show *show, const char *path, const char *access)
+{
+	owned_memory char *text = NULL;
+	char refusal[CHANGE_REFUSAL_MAX];
+	int r = attr_get(access, show->attribute->name, &text);
+
+	if (r < 0) {
+		change_refusal(refusal, show->attribute, NULL, r);
+		report_failure(show->report, path, exit_failed, "%s", refusal);
+		return;
+	}
+	show_text(show, path, text);
+}
+
+/* Of all mounts one may hang, and the others are to be told of. */
+static void show_mount(struct show *show, const char *mountpoint)
+{
+	enum reading_part part = show->prometheus ? reading_metrics :
+						    reading_stats;
+	struct mount_reader reader;
+	owned_reading reading = { 0 };
+	int r = mount_reader_start(&reader, mountpoint);
+
+	if (r == 0) {
+		r = mount_reader_ask(&reader, 1u << part);
+		if (r >= 0)
+			r = mount_reader_wait(&reader, &reading, PATIENCE);
+		mount_reader_stop(&reader);
+	}
+	if (r >= 0)
+		r = reading.error[part];
+	if (r < 0)
+		report_failure(show->report, mountpoint, exit_failed, "%s: %s",
+			show->attribute->name, mount_reader_says(r));
+	else
+		show_text(show, mountpoint, reading.text[part]);
 }
 
 static void visit(const struct target *target, void *argument)
@@ -173,7 +207,7 @@ static char *root_of(struct show *show, const char *path)
 
 	if (r < 0 && r != -ENODEV) {
 		report_failure(show->report, path, exit_failed, "%s",
-			strerror(-r));
+			report_reason(-r));
 		return NULL;
 	}
 	if (r < 0 || !mount_is_msyncfs(&mount)) {
@@ -200,8 +234,7 @@ static void show_mounts(struct show *show, const struct mounts *mounts)
 {
 	show->named = mounts->count > 1;
 	for (size_t i = 0; i < mounts->count; i++)
-		show_file(show, mounts->list[i].mountpoint,
-			mounts->list[i].mountpoint);
+		show_mount(show, mounts->list[i].mountpoint);
 }
 
 static int parse_stats(const struct context *context, int argc, char **argv,
@@ -253,7 +286,7 @@ static int run_stats(struct context *context, int argc, char **argv)
 		owned_memory char *root = root_of(&show, argv[i]);
 
 		if (root)
-			show_file(&show, root, root);
+			show_mount(&show, root);
 	}
 	prometheus_print(&collected, stdout);
 	prometheus_fini(&collected);

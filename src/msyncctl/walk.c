@@ -131,7 +131,7 @@ static void walk_entry(const struct walk *walk, const struct target *directory,
 		/* Gone since its name was read: nothing is left to do. */
 		if (errno != ENOENT)
 			report_failure(walk->report, path, exit_failed, "%s",
-				strerror(errno));
+				report_reason(errno));
 		return;
 	}
 	target->path = path;
@@ -210,7 +210,7 @@ static void walk_directory(const struct walk *walk,
 
 	if (r < 0)
 		report_failure(walk->report, directory->path, exit_failed,
-			"%s", strerror(-r));
+			"%s", report_reason(-r));
 	for (size_t i = 0; i < names.count; i++) {
 		struct target target = { 0 };
 
@@ -250,7 +250,7 @@ static void walk_given(const struct walk *walk, struct target *target)
 
 	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_WANTED, &stx) < 0) {
 		report_failure(walk->report, target->path, exit_failed, "%s",
-			strerror(errno));
+			report_reason(errno));
 		return;
 	}
 	snprintf(target->access, sizeof(target->access), "/proc/self/fd/%d",

@@ -245,11 +245,14 @@ has_failed() {
 }
 
 a_mount_that_hangs_is_told() {
+	local since=$SECONDS
 	make_store
 	mount_store
 	kill -STOP "$DAEMON_PID"
 	ask "$MNT" || { kill -CONT "$DAEMON_PID"; return 1; }
 	kill -CONT "$DAEMON_PID"
+	# It is waited for once, for five seconds.
+	[[ $((SECONDS - since)) -lt 10 ]]
 	finds '^broken .*does not answer.*hangs' answer "$MNT"
 	[[ -z $(level daemon "$MNT") ]]
 	drop_store

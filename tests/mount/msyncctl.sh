@@ -533,6 +533,33 @@ elsewhere_is_said_so() {
 	is 'fsync=defer' ctl get --value sync "$MNT/f"
 }
 
+a_mount_that_hangs_is_not_waited_for() {
+	local status=0
+	fresh
+	kill -STOP "$DAEMON_PID"
+	fails 1 "$MNT: stats: no answer: the daemon or its store hangs" \
+		stats "$MNT" &&
+		fails 1 "$MNT: metrics: no answer" stats --prometheus ||
+		status=1
+	kill -CONT "$DAEMON_PID"
+	[[ $status -eq 0 ]]
+	ctl stats "$MNT" | grep -q '^version='
+	unmount_store
+}
+
+what_to_do_with_a_dead_mount_is_said() {
+	fresh
+	kill -KILL "$DAEMON_PID"
+	wait_until 20 test -s "${MNT%/mnt}/status"
+	fails 1 "$MNT/f: .*has ended: umount or fusermount3 -u" get sync \
+		"$MNT/f"
+	fails 1 "$MNT: .*has ended: umount or fusermount3 -u" set \
+		sync=relaxed "$MNT"
+	fails 1 "$MNT: .*has ended: umount or fusermount3 -u" sync "$MNT"
+	fails 1 "$MNT: .*has ended: fusermount3 -u or umount" stats
+	umount "$MNT" || fusermount3 -u "$MNT"
+}
+
 errors_are_in_the_json() {
 	fresh
 	ctl --json get "$MNT/none" "$MNT/f" >"$BASE/out" 2>"$BASE/err" &&
@@ -615,6 +642,8 @@ for name in a_policy_is_set_shown_and_removed \
 	the_picture_is_as_wide_as_the_terminal \
 	large_files_are_done_in_pieces_at_a_terminal \
 	elsewhere_is_said_so \
+	a_mount_that_hangs_is_not_waited_for \
+	what_to_do_with_a_dead_mount_is_said \
 	errors_are_in_the_json \
 	every_verb_s_json_is_json \
 	a_full_disk_is_an_error \
