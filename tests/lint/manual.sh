@@ -247,6 +247,19 @@ every_exit_status_is_in_the_manual() {
 	return "$bad"
 }
 
+# scdoc takes "_a_+_b_" for one emphasis and leaves the second as it stands.
+no_markup_is_left_on_the_page() {
+	local page bad=0
+	for page in docs/man/*.scd; do
+		! scdoc <"$page" | grep -nE \
+			'(^|[^[:alnum:]])_[[:alpha:]]+_([^[:alnum:]]|$)' || {
+			echo "$page: as scdoc gives it out, see above"
+			bad=1
+		}
+	done
+	return "$bad"
+}
+
 t every_option_of_the_help_is_in_the_manual \
 	every_option_of_the_help_is_in_the_manual
 t the_manual_invents_no_option the_manual_invents_no_option
@@ -263,6 +276,11 @@ t every_message_that_is_no_information_says_what_to_do \
 	every_message_that_is_no_information_says_what_to_do
 t every_page_has_an_example every_page_has_an_example
 t every_exit_status_is_in_the_manual every_exit_status_is_in_the_manual
+if command -v scdoc >/dev/null; then
+	t no_markup_is_left_on_the_page no_markup_is_left_on_the_page
+else
+	skip no_markup_is_left_on_the_page "scdoc is not installed"
+fi
 if command -v scdoc >/dev/null && command -v mandoc >/dev/null; then
 	t the_pages_are_clean the_pages_are_clean
 else
