@@ -74,7 +74,8 @@ struct request {
 	bool force;
 	bool read_only; /* at least, if it can't be unmounted */
 	bool verbose;
-	bool quiet; /* nothing mounted there is no news */
+	bool quiet; /* nothing to be unmounted is no news */
+	bool dead; /* only if its daemon has ended */
 };
 
 struct target {
@@ -102,8 +103,8 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 
 static void print_help(void)
 {
-	fputs("usage: umount.msyncfs [-flnqrv] [-N NAMESPACE] [-t TYPE] "
-	      "MOUNTPOINT\n\n"
+	fputs("usage: umount.msyncfs [-flnqrv] [--dead] [-N NAMESPACE] "
+	      "[-t TYPE] MOUNTPOINT\n\n"
 	      "Unmounts msyncfs and waits until its daemon has ended, when\n"
 	      "everything is committed and synced. umount(8) runs this.\n\n"
 	      "  -f             abort what the mount is doing; don't wait\n"
@@ -112,6 +113,7 @@ static void print_help(void)
 	      "  -r             if it is busy, make it read-only\n"
 	      "  -v             say what was done\n"
 	      "  -q             nothing if nothing is mounted there\n"
+	      "  --dead         only if its daemon has ended\n"
 	      "  -N NAMESPACE   in the mount namespace of a process, or of a "
 	      "file\n"
 	      "  -n, -t TYPE    accepted and ignored\n"
@@ -129,6 +131,7 @@ static void print_help(void)
 static int parse(int argc, char **argv, struct request *request)
 {
 	static const struct option names[] = {
+		{"dead", no_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{NULL, 0, NULL, 0},
@@ -153,6 +156,9 @@ static int parse(int argc, char **argv, struct request *request)
 			break;
 		case 'q':
 			request->quiet = true;
+			break;
+		case 'd':
+			request->dead = true;
 			break;
 		case 'N':
 			request->mount_namespace = optarg;
@@ -490,6 +496,31 @@ static int judge(const struct target *target)
 	return status_done;
 }
 
+/*
+ * A request to the mount. What has ended says so at once; whoever asks for
+ * this has to wait for one that hangs, as it may still come back.
+ */
+static bool is_dead(const struct target *target)
+{
+	struct statx status;
+
+	return statx(AT_FDCWD, target->path,
+		       AT_STATX_FORCE_SYNC | AT_SYMLINK_NOFOLLOW, STATX_TYPE,
+		       &status) < 0 &&
+	       errno == ENOTCONN;
+}
+
+/* The daemon of a service has crashed, but this one is another's. */
+static int leave_alone(
+	const struct request *request, const struct target *target)
+{
+	if (request->quiet)
+		return status_done;
+	say("%s: its daemon has not ended: expected a dead mount, for --dead",
+		target->path);
+	return status_failed;
+}
+
 static int work(const struct request *request, struct target *target)
 {
 	bool still_mounted = false;
@@ -497,6 +528,8 @@ static int work(const struct request *request, struct target *target)
 
 	if (status >= 0)
 		return status;
+	if (request->dead && !is_dead(target))
+		return leave_alone(request, target);
 	find_store(request, target);
 	status = unmount(request, target, &still_mounted);
 	if (status != 0 || still_mounted)

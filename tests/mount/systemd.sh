@@ -202,6 +202,16 @@ a_wrong_configuration_is_told_and_not_tried_again() {
 	is '*MOUNTPOINT is empty*' booted systemctl status msyncfs@wrong
 }
 
+a_mount_that_is_there_is_left_alone() {
+	configure second STORE=/.disk/second MOUNTPOINT=/srv/x
+	on /srv/x/there before
+	said 1 '*' booted systemctl start msyncfs@second
+	is '*mounted there already*' booted systemctl status msyncfs@second
+	is before booted cat /srv/x/there
+	is 1 booted grep -c ' /srv/x ' /proc/mounts
+	is active shown ActiveState
+}
+
 names_may_have_blanks() {
 	mkdir "$BOOT_DISK/a b" "$ROOT/srv/c d"
 	configure blank 'STORE="/.disk/a b"' 'MOUNTPOINT="/srv/c d"' \
@@ -352,7 +362,8 @@ fi
 	bail "the machine does not boot: $(tr '\n' ' ' <"$BASE/boot.said")"
 for name in it_is_started_when_the_mount_can_be_used \
 	systemctl_status_says_what_it_does it_has_no_namespace_of_its_own \
-	what_it_can_do_without_is_taken_away reload_reads_the_policy_file_anew \
+	what_it_can_do_without_is_taken_away a_mount_that_is_there_is_left_alone \
+	reload_reads_the_policy_file_anew \
 	a_killed_daemon_comes_back_with_its_mount control_works_under_it \
 	stop_commits an_unmount_ends_it a_missing_file_is_named \
 	a_wrong_configuration_is_told_and_not_tried_again \

@@ -195,6 +195,20 @@ mount or msyncctl recover only*" umount -c "$MNT"
 	is one cat "$STORE/killed"
 }
 
+# What a service does after a crash must not take away another's mount.
+only_a_dead_mount_is_taken_away_if_asked() {
+	begun
+	said 32 '*has not ended*' umount.msyncfs --dead -l "$MNT"
+	said 0 '' umount.msyncfs --dead -l -q "$MNT"
+	harness_is_mounted "$MNT"
+	echo data >"$MNT/alive"
+	kill -KILL "$DAEMON_PID"
+	does "$harness_wait" test -s "${MNT%/mnt}/status"
+	said 0 '' umount.msyncfs --dead -l -q "$MNT"
+	not harness_is_mounted "$MNT"
+	said 0 '' umount.msyncfs --dead -l -q "$MNT"
+}
+
 # With nothing to recover there is nothing to say.
 a_killed_daemon_without_a_journal_is_no_matter() {
 	begun ''
@@ -315,6 +329,7 @@ for name in umount_is_back_when_the_daemon_has_ended \
 	a_daemon_that_goes_on_is_not_waited_for \
 	another_namespace_is_not_waited_for \
 	a_busy_mount_becomes_read_only_if_asked a_killed_daemon_is_told \
+	only_a_dead_mount_is_taken_away_if_asked \
 	a_killed_daemon_without_a_journal_is_no_matter \
 	a_failed_last_commit_is_told bad_input_is_answered \
 	a_plain_user_waits_as_well fstab_lines_work; do
