@@ -74,7 +74,7 @@
 		"would damage its staged files")                               \
 	EVENT(store_spans, warning, once,                                      \
 		"mount with cross_mounts to enter it, or mount it with an "    \
-		"msyncfs of its own")                                          \
+		"msyncfs of its own; on overlayfs it may be a lower layer")    \
 	EVENT(sync_failed, error, some,                                        \
 		"what was written since the last sync may be lost; check the " \
 		"store's device (dmesg(1), smartctl(8)), then write it anew "  \
