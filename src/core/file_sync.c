@@ -65,9 +65,17 @@ static void note_error(struct file *file, int error)
 	struct node *node = file->node;
 	char path[PATH_MAX];
 
-	inode_read_path(file_descriptor(file), path);
-	log_event(event_sync_failed, "syncing '%s' (inode %llu): %s", path,
-		  (unsigned long long)node->ino, strerror(error));
+	/*
+	 * What a commit could not take is still staged and not lost, which
+	 * commit-failed has said.
+	 */
+	if (!file->staged) {
+		inode_read_path(file_descriptor(file), path);
+		log_event(event_sync_failed, "syncing '%s' (inode %llu): %s",
+			  path, (unsigned long long)node->ino,
+			  strerror(error));
+		counter_add(&file->fs->counters.sync_errors, 1);
+	}
 	count_error(file, error);
 	if (file->closed) {
 		lock_take(&node->lock, lock_rank_node);
@@ -77,7 +85,6 @@ static void note_error(struct file *file, int error)
 			node->pending_error = error;
 		lock_drop(&node->lock, lock_rank_node);
 	}
-	counter_add(&file->fs->counters.sync_errors, 1);
 }
 
 void file_take_pending_error_locked(struct file *file,

@@ -290,6 +290,12 @@ static int begin_use(struct stage *stage)
 		stage->used = true;
 	}
 	lock_drop(&stage->lock, lock_rank_stage);
+	if (r < 0)
+		log_event(event_staging_refused, "a staged or private file "
+			  "can't be opened: the daemon can't have %llu bytes "
+			  "for stage-limit (RLIMIT_AS, RLIMIT_FSIZE): %s",
+			  (unsigned long long)stage->settings.limit,
+			  strerror(-r));
 	return r;
 }
 

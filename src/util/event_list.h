@@ -92,7 +92,8 @@
 		"store isn't mounted")                                         \
 	EVENT(staging_refused, error, some,                                    \
 		"opening staged files fails until that is put right: look at " \
-		"the store's free space, and at msyncctl journal STORE")       \
+		"the store's free space, at the options journal-size and "     \
+		"stage-limit, and at msyncctl journal STORE")                  \
 	EVENT(commit_failed, error, some,                                      \
 		"nothing is lost while the mount lives and it is tried again; "\
 		"make room or mend the store's device before unmounting")      \

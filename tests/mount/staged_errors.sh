@@ -83,6 +83,9 @@ a_store_that_is_full_at_a_commit() {
 	has "$MNT/old" $MIB $B
 	is $((9 * MIB)) stats stage.dirty
 	is '*No space*' cat "$LOG"
+	# Nothing is lost, so nothing says that it may be.
+	is 0 stats sync.errors
+	if grep sync-failed "$LOG"; then return 1; fi
 	make_room
 	expect 1 'ok 0' fsync 0
 	has "$STORE/first" $((8 * MIB)) $B
@@ -213,6 +216,16 @@ more_files_than_descriptors() {
 	is 1000 files_in "$STORE/many"
 	unmount_store
 	is 1000 cat "$STORE/many/1000"
+}
+
+# Nobody would know otherwise why opening fails.
+a_limit_of_the_process_is_named() {
+	local DAEMON_WRAP="prlimit --fsize=1048576:1048576"
+	begun
+	if as_user touch "$MNT/new" 2>/dev/null; then return 1; fi
+	is '*stage-limit (RLIMIT_AS, RLIMIT_FSIZE): *staging-refused*' \
+		cat "$LOG"
+	unmount_store
 }
 
 # --- the store changed behind the daemon -------------------------------------
@@ -448,6 +461,8 @@ staged_case map=private,sync=strict,stage-limit=1M \
 	private_files_up_to_the_limit mounted private_files_up_to_the_limit
 staged_case sync=manual more_files_than_descriptors \
 	more_files_than_descriptors
+staged_case sync=manual a_limit_of_the_process_is_named \
+	a_limit_of_the_process_is_named
 staged_case sync=manual the_store_changes_behind_a_staged_file \
 	mounted the_store_changes_behind_a_staged_file
 t the_store_is_given_back drop_store
