@@ -599,7 +599,8 @@ static int finish(struct parser *parser)
 		return 0;
 	if (parser->unknown != NULL && !out->sloppy)
 		return line_fail(parser->error, parser->error_size, EINVAL,
-			"unknown option '%s': see --help", parser->unknown);
+			"unknown option '%s': %s", parser->unknown,
+			options_unknown_advice(parser->unknown));
 	if (parser->kernel_rule != NULL && !out->remount)
 		return line_fail(parser->error, parser->error_size, EINVAL,
 			"option '%s' is the kernel's own: expected only with "

@@ -117,6 +117,9 @@ void options_fini(struct options *options);
 /* The text of --help; of each option the default too. */
 const char *options_help_text(void);
 
+/* What to do about an option that is unknown, for the end of a message. */
+const char *options_unknown_advice(const char *name);
+
 /* One line on standard output. */
 void options_print_version(void);
 

@@ -2,7 +2,9 @@
 /* What options_parse() understands, as text for people. */
 #include "options.h"
 
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 const char *options_help_text(void)
 {
@@ -82,6 +84,20 @@ const char *options_help_text(void)
 "From mount(8) and fstab(5), where suid and dev are the default: options\n"
 "for mount(8) itself are ignored (auto, noauto, user, users, owner, group,\n"
 "nofail, _netdev, defaults, comment=, uhelper=, x-*).\n";
+}
+
+/* These stand for somebody who put a comma where a policy takes a plus. */
+const char *options_unknown_advice(const char *name)
+{
+	static const char *const parts[] = { "every", "dirty", "close",
+		"chunk", "max", "trim", "random", "sequential", "willneed" };
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (strcmp(name, parts[i]) == 0)
+			return "expected the parts of a policy joined by '+', "
+			       "as in sync=relaxed+every=2s";
+	}
+	return "see --help";
 }
 
 void options_print_version(void)

@@ -129,6 +129,10 @@ static void wrong_policies_are_named(void **state)
 	bad_list(*state, "sync=", "'sync' needs a value: expected a policy");
 	bad_list(*state, "async=relaxed", "'async' takes no value");
 	bad_list(*state, "noappend", "unknown option 'noappend'");
+	bad_list(*state, "sync=relaxed,every=2s",
+		"unknown option 'every': expected the parts of a policy "
+		"joined by '+'");
+	bad_list(*state, "evry=2s", "unknown option 'evry': see --help");
 }
 
 static void locked_memory_has_a_limit(void **state)
