@@ -35,6 +35,8 @@ matrix() {
 			some_scripts "$fs" native - build contract.sh
 		done
 		some_scripts ext4 daemon nobody build "${user_scripts[@]}"
+		# What it runs in there it says itself.
+		echo "tests/kernel/kernel.sh ext4 auto - build"
 		;;
 	*)
 		for data in "${paths[@]}"; do
@@ -114,6 +116,7 @@ limit() {
 		seconds=3600
 	[[ $1 == */kill.sh && ${KILLS:-0} -gt 25 ]] && seconds=3600
 	[[ $1 == */install.sh && -n ${PACKAGE_CLEAN_ROOT:-} ]] && seconds=1500
+	[[ $1 == */kernel.sh ]] && seconds=15000
 	[[ $1 == */scale.sh && -n ${scale_files:-} ]] && seconds=7200
 	echo "$seconds"
 }

@@ -12,7 +12,7 @@
 #	KERNEL_PACKAGE	another kernel: a file, or the name of a package that
 #		apt-get can download
 #	KERNEL_LOGS	a directory that keeps the output of each program
-#	KERNEL_SECONDS	what all of it may take (7200)
+#	KERNEL_SECONDS	what all of it may take (14400)
 
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -43,15 +43,22 @@ programs=(
 slow=1
 grep -qE '^model name.*\b(TCG|QEMU)\b' /proc/cpuinfo && slow=10
 
-# inside PROGRAM...: runs them there, the results of the Nth into VM_OUT/N.
+# inside PROGRAM...: runs them there, the results of the Nth into VM_OUT/N.*.
+# They wait more than they work: one more at a time than there are processors.
 inside() {
 	local number=0 line
 	for line; do
 		number=$((number + 1))
-		# shellcheck disable=SC2086
-		inside_one "$number" $line >"$VM_OUT/$number.said" 2>&1
-		cat "$VM_OUT/$number.said"
+		while [[ $(jobs -rp | wc -l) -gt $(nproc) ]]; do
+			wait -n
+		done
+		{
+			# shellcheck disable=SC2086
+			inside_one "$number" $line >"$VM_OUT/$number.said" 2>&1
+			cat "$VM_OUT/$number.said"
+		} &
 	done
+	wait
 }
 
 # inside_one NUMBER SCRIPT [FS [DATA [USER]]]
@@ -131,7 +138,7 @@ vm_kernel "$package" || bail "no machine can be made of $package"
 [[ $# -eq 0 ]] || programs=("$@")
 echo "# Linux $VM_VERSION"
 # Printed as it comes: it takes long.
-vm_run "${KERNEL_SECONDS:-7200}" env MSYNCFS="$MSYNCFS" HELPERS="$HELPERS" \
+vm_run "${KERNEL_SECONDS:-14400}" env MSYNCFS="$MSYNCFS" HELPERS="$HELPERS" \
 	tests/kernel/kernel.sh "${programs[@]}" | sed 's/^/# /'
 t "the machine does its work to the end" test "${PIPESTATUS[0]}" -eq 0
 give_results "${programs[@]}"

@@ -21,8 +21,7 @@ prefix=user.msyncfs.
 MOUNT_OPTIONS=
 
 # The path that files take here when nothing asks for another.
-usual_path=daemon
-[[ $DATA == daemon || -n $AS_USER ]] || usual_path=kernel
+usual_path=$(usual_path)
 
 # mounted CASE...: on a mount of its own, with MOUNT_OPTIONS.
 mounted() {

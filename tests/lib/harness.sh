@@ -180,6 +180,24 @@ helper() {
 	echo "$HELPERS/$1"
 }
 
+# linux_is_least MAJOR MINOR: the kernel.
+linux_is_least() {
+	local major minor
+	IFS=. read -r major minor _ <<<"$(uname -r)"
+	minor=${minor%%[!0-9]*}
+	((major > $1 || major == $1 && minor >= $2))
+}
+
+# usual_path: prints the path that files take here when nothing asks for
+# another.
+usual_path() {
+	if [[ $DATA == daemon || -n $AS_USER ]] || ! linux_is_least 6 9; then
+		echo daemon
+	else
+		echo kernel
+	fi
+}
+
 # --- stores ----------------------------------------------------------------
 
 # Prints a free loop device after setting it up on file $1. Beyond /dev/loop7

@@ -21,7 +21,7 @@ fresh() {
 
 # The harness always says data=.
 default_of() {
-	[[ $1 == data ]] && echo mount || echo builtin
+	[[ $1 == data && $DATA != auto ]] && echo mount || echo builtin
 }
 
 # Values that read back as they were set.

@@ -185,11 +185,7 @@ debug_prints_the_table_at_unmount() {
 make_store || bail "no $FS store"
 mount_store "$timeouts" || bail "no mount"
 
-path=$DATA
-[[ $path != auto ]] || path=kernel
-if [[ -n $AS_USER ]]; then
-	path=daemon
-fi
+path=$(usual_path)
 if [[ $path == kernel ]]; then
 	t writes_cost_no_request writes_cost_nothing
 	t reads_cost_no_request reads_cost_nothing

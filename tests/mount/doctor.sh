@@ -77,14 +77,6 @@ the_machine_is_looked_at() {
 	finds "^ok Linux $(uname -r | sed 's/[+.]/\\&/g') " kernel
 }
 
-# linux_is_least MAJOR MINOR
-linux_is_least() {
-	local major minor
-	IFS=. read -r major minor _ <<<"$(uname -r)"
-	minor=${minor%%[!0-9]*}
-	((major > $1 || major == $1 && minor >= $2))
-}
-
 it_knows_what_the_kernel_has() {
 	ask
 	if linux_is_least 6 5; then
