@@ -196,9 +196,9 @@ static int take_over(struct journal *journal, char *error, size_t error_size)
 	journal_reader_close(reader);
 	if (waiting > 0) {
 		journal_say(error, error_size, journal->root_fd,
-			"holds %llu transactions that the store lacks: recover "
+			"holds %llu commit%s that the store lacks: recover "
 			"it first, with msyncctl recover",
-			(unsigned long long)waiting);
+			(unsigned long long)waiting, waiting == 1 ? "" : "s");
 		return -EBUSY;
 	}
 	/* It could become whole with blocks of the next one. */

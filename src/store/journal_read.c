@@ -472,8 +472,12 @@ int journal_reader_open(int root_fd, struct journal_reader **reader,
 			"is not of the user who runs this (id %u): be the one "
 			"who mounted the store", (unsigned)geteuid());
 	else
-		journal_say(error, error_size, root_fd, "can't be opened: %s",
-			strerror(-fd));
+		journal_say(error, error_size, root_fd, "can't be opened: %s%s",
+			strerror(-fd),
+			fd == -ENOTDIR || fd == -ELOOP || fd == -EINVAL ?
+				": expected a regular file in a directory, "
+				"move away what is there instead" :
+				"");
 	return fd;
 }
 

@@ -302,9 +302,10 @@ static int recover(struct work *work)
 		return 0;
 	if (!work->dry_run && work->fd < 0) {
 		journal_say(work->error, work->error_size, work->root_fd,
-			"holds %llu transactions that the store lacks, and "
-			"can't be written: %s",
+			"holds %llu commit%s that the store lacks, and can't "
+			"be written: %s",
 			(unsigned long long)summary->transactions,
+			summary->transactions == 1 ? "" : "s",
 			strerror(-work->fd));
 		return work->fd;
 	}

@@ -418,6 +418,20 @@ no_journal_at_all() {
 
 # --- giving it up ------------------------------------------------------------
 
+# A file of the user's own, for one, that only has the name.
+what_is_no_file_is_named() {
+	make_store
+	mkdir -p "$STORE/.msyncfs/journal"
+	untouched fails 1 'a directory, move away what is there' try_mount
+	untouched fails 1 'expected a regular file' ctl recover "$STORE"
+	rm -r "$STORE/.msyncfs"
+	echo mine >"$STORE/.msyncfs"
+	untouched fails 1 'expected a regular file' ctl recover "$STORE"
+	untouched fails 1 'expected a regular file' try_mount
+	rm "$STORE/.msyncfs"
+	drop_store
+}
+
 a_good_journal_may_be_discarded() {
 	crashed
 	spoil a
@@ -499,6 +513,7 @@ t a_damaged_journal_is_refused a_damaged_journal
 t a_newer_journal_is_refused a_newer_journal
 t the_journal_of_a_copied_store_is_refused a_copied_store
 t what_is_no_journal_is_refused no_journal_at_all
+t what_is_no_file_is_named what_is_no_file_is_named
 t a_journal_may_be_given_up a_good_journal_may_be_discarded
 if [[ $EUID -eq 0 && -z $AS_USER ]]; then
 	t a_store_that_can_t_be_written_is_refused_while_commits_wait \

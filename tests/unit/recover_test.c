@@ -506,7 +506,7 @@ static int on_a_read_only_store(void *argument)
 	expect(recovery.changes == 1);
 	expect(recover_store(root, false, &recovery, error, sizeof(error)) ==
 		-EROFS);
-	expect(strstr(error, "holds 1 transactions that the store lacks, and "
+	expect(strstr(error, "holds 1 commit that the store lacks, and "
 			     "can't be written: Read-only") != NULL);
 	expect(mount("none", place->directory, NULL, MS_REMOUNT, "size=1m") ==
 		0);
