@@ -272,6 +272,18 @@ static int recover(const struct daemon *daemon, char *error)
 			    MESSAGE_MAX);
 }
 
+/* The kernel refuses what is beyond RLIMIT_MEMLOCK, whatever was asked for. */
+static uint64_t lock_limit(const struct options *options)
+{
+	struct rlimit limit;
+
+	if (!credentials_can_lock() &&
+	    getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
+	    limit.rlim_max < options->lock_limit)
+		return limit.rlim_max;
+	return options->lock_limit;
+}
+
 static int run(struct daemon *daemon, char *error)
 {
 	const struct options *options = daemon->options;
@@ -282,7 +294,6 @@ static int run(struct daemon *daemon, char *error)
 		.attr_timeout = options->attr_timeout,
 		.entry_timeout = options->entry_timeout,
 		.negative_timeout = options->negative_timeout,
-		.lock_limit = options->lock_limit,
 		.stage_limit = options->stage_limit,
 		.journal_size = options->journal_size,
 	};
@@ -301,6 +312,7 @@ static int run(struct daemon *daemon, char *error)
 	/* What RLIMIT_FSIZE forbids is an error and no death. */
 	signal(SIGXFSZ, SIG_IGN);
 	credentials_init();
+	settings.lock_limit = lock_limit(options);
 	if (inode_init() < 0)
 		log_event(event_proc_missing, "/proc can't be read: %s",
 			  strerror(errno));

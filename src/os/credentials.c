@@ -45,6 +45,7 @@ struct thread_state {
 static struct {
 	bool can_switch;
 	bool can_passthrough;
+	bool can_lock;
 	uint64_t permitted;
 	struct identity self;
 } process;
@@ -97,6 +98,12 @@ void credentials_init(void)
 		return;
 	process.can_switch = (effective & needed) == needed;
 	process.can_passthrough = effective & CAP_BIT(CAP_SYS_ADMIN);
+	process.can_lock = effective & CAP_BIT(CAP_IPC_LOCK);
+}
+
+bool credentials_can_lock(void)
+{
+	return process.can_lock;
 }
 
 bool credentials_can_passthrough(void)

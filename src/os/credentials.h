@@ -38,6 +38,9 @@ bool credentials_can_switch(void);
 /* True when this process may register backing files (CAP_SYS_ADMIN). */
 bool credentials_can_passthrough(void);
 
+/* True when RLIMIT_MEMLOCK doesn't bind this process (CAP_IPC_LOCK). */
+bool credentials_can_lock(void);
+
 /*
  * The calling thread gets an umask of its own (unshare(2), CLONE_FS) and the
  * daemon's credentials without its supplementary groups. 0 or -errno.

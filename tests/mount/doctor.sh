@@ -207,6 +207,22 @@ a_lock_limit_that_is_reached_costs() {
 	drop_store
 }
 
+# As a plain user has it: stats and doctor say what really holds.
+the_process_s_lock_limit_is_told() {
+	local DAEMON_WRAP="setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock"
+	needs_root
+	DAEMON_WRAP+=" prlimit --memlock=1048576:1048576"
+	make_store
+	mount_store
+	"$MSYNCCTL" stats "$MNT" | grep -qx lock.limit=1048576
+	ask "$MNT"
+	finds '^ok 0 B locked, at most 1 MiB' lock "$MNT"
+	unmount_store
+	mount_store lock-limit=1G
+	"$MSYNCCTL" stats "$MNT" | grep -qx lock.limit=1048576
+	drop_store
+}
+
 syncs_that_have_failed_are_broken() {
 	local slow
 	needs_root
@@ -282,6 +298,7 @@ t text_is_for_people text_is_for_people
 t a_mount_that_is_well_is_ok a_mount_that_is_well_is_ok
 t the_loss_window_is_that_of_open_files the_loss_window_is_that_of_open_files
 t a_lock_limit_that_is_reached_costs a_lock_limit_that_is_reached_costs
+t the_process_s_lock_limit_is_told the_process_s_lock_limit_is_told
 t syncs_that_have_failed_are_broken syncs_that_have_failed_are_broken
 t a_mount_that_hangs_is_told a_mount_that_hangs_is_told
 t a_daemon_that_has_died_is_told a_daemon_that_has_died_is_told
