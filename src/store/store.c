@@ -7,6 +7,7 @@
  *
  * A mount is known by its mount id while we hold a descriptor on it; it can
  * be unmounted from the store only lazily then, and the id is not reused.
+ * Without handles it is known by its device number in the same way.
  */
 #include "store/store.h"
 
@@ -89,6 +90,7 @@ int store_init(struct store *store, int root_fd, bool cross_mounts)
 	struct store_id id;
 	struct statvfs vfs;
 	struct statfs fs;
+	struct stat st;
 	int mount_id = -1;
 	int fd;
 
@@ -105,8 +107,9 @@ int store_init(struct store *store, int root_fd, bool cross_mounts)
 	store->mount_count = 1;
 	if (fstatvfs(root_fd, &vfs) < 0)
 		return -errno;
-	if (fstatfs(root_fd, &fs) < 0)
+	if (fstatfs(root_fd, &fs) < 0 || fstat(root_fd, &st) < 0)
 		return -errno;
+	store->mounts[0].device = st.st_dev;
 	store->fills_holes = fs.f_type == TMPFS_MAGIC;
 	store->updates_atime = !(vfs.f_flag & (ST_NOATIME | ST_RDONLY));
 	store->relatime = vfs.f_flag & ST_RELATIME;
@@ -166,20 +169,24 @@ int store_sync(struct store *store)
 	return r;
 }
 
-static int mount_find(const struct store *store, int id)
+/* By id where there are handles, else by device. */
+static int mount_find(const struct store *store, int id, dev_t device)
 {
 	unsigned count = store->mount_count;
 
 	for (unsigned i = 0; i < count; i++) {
-		if (store->mounts[i].id == id)
+		const struct store_mount *mount = &store->mounts[i];
+
+		if (store->by_handle ? mount->id == id :
+				       mount->device == device)
 			return (int)i;
 	}
 	return -ENOENT;
 }
 
-static int mount_add_locked(struct store *store, int id, int fd)
+static int mount_add_locked(struct store *store, int id, dev_t device, int fd)
 {
-	int index = mount_find(store, id);
+	int index = mount_find(store, id, device);
 	unsigned count = store->mount_count;
 
 	if (index >= 0)
@@ -191,6 +198,7 @@ static int mount_add_locked(struct store *store, int id, int fd)
 		return errno == ENOTDIR ? -EXDEV : -errno;
 	store->mounts[count] = (struct store_mount){
 		.id = id,
+		.device = device,
 		.fd = directory,
 		.flush_fd = -1,
 	};
@@ -205,9 +213,9 @@ static void warn_of_mount(void)
 }
 
 /* The index of the mount that fd is on, entering it if that is allowed. */
-static int mount_enter(struct store *store, int id, int fd)
+static int mount_enter(struct store *store, int id, dev_t device, int fd)
 {
-	int index = mount_find(store, id);
+	int index = mount_find(store, id, device);
 
 	if (index >= 0)
 		return index;
@@ -216,28 +224,18 @@ static int mount_enter(struct store *store, int id, int fd)
 		return -EXDEV;
 	}
 	lock_take(&store->lock, lock_rank_store);
-	index = mount_add_locked(store, id, fd);
+	index = mount_add_locked(store, id, device, fd);
 	lock_drop(&store->lock, lock_rank_store);
 	return index;
 }
 
-/*
- * Without handles a file system is known by its device number alone; the
- * index only keeps the inode numbers of different ones apart.
- */
 static int device_enter(struct store *store, int fd)
 {
-	struct stat root, st;
+	struct stat st;
 
-	if (fstat(store->root_fd, &root) < 0 || fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (root.st_dev == st.st_dev)
-		return 0;
-	if (!store->cross_mounts) {
-		warn_of_mount();
-		return -EXDEV;
-	}
-	return 1 + (int)(st.st_dev % (STORE_MOUNTS_MAX - 1));
+	return mount_enter(store, -1, st.st_dev, fd);
 }
 
 int store_identify(struct store *store, int fd, struct store_id *id)
@@ -256,7 +254,7 @@ int store_identify(struct store *store, int fd, struct store_id *id)
 	r = handle_of(fd, id, &mount_id);
 	if (r < 0)
 		return r == -EOPNOTSUPP ? -EXDEV : r;
-	r = mount_enter(store, mount_id, fd);
+	r = mount_enter(store, mount_id, 0, fd);
 	if (r < 0)
 		return r;
 	id->mount = (uint8_t)r;

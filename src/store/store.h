@@ -38,6 +38,7 @@ struct store_id {
 
 struct store_mount {
 	int id; /* mount id, as name_to_handle_at(2) gives it */
+	dev_t device; /* what it is known by without handles */
 	int fd; /* a directory on it */
 	/*
 	 * An unnamed file on it where syncfs(2) alone doesn't flush the

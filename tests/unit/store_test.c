@@ -270,6 +270,18 @@ static int identify_other(struct store *store, const char *path,
 	return r;
 }
 
+static bool is_on_other(const struct store *store, const char *path,
+			unsigned mount)
+{
+	char other[256];
+	struct stat st, own;
+
+	snprintf(other, sizeof(other), "%s/other", path);
+	return stat(other, &st) == 0 &&
+	       fstat(store->mounts[mount].fd, &own) == 0 &&
+	       st.st_dev == own.st_dev;
+}
+
 static int cross(void *argument)
 {
 	struct crossing *crossing = argument;
@@ -295,8 +307,10 @@ static int cross(void *argument)
 	expect(inner.mount != 0);
 	expect(identify_other(&store, path, &again) == 0);
 	expect(same(&inner, &again));
+	/* What syncs the file system as a whole is a directory on it. */
+	expect(store.mount_count == 2);
+	expect(is_on_other(&store, path, inner.mount));
 	if (crossing->by_handle) {
-		expect(store.mount_count == 2);
 		fd = store_open(&store, &inner, O_PATH);
 		expect(fd >= 0);
 	}
