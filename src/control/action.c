@@ -500,25 +500,12 @@ static int sync_mount(const struct attributes_request *request,
 	return filesystem_sync_all(fs, now, true);
 }
 
-/* Open or not, it has something that the store has not. */
-static bool is_uncommitted(const struct target *target)
-{
-	struct staged *staged = file_staged_of(target->request->node);
-	bool uncommitted;
-
-	if (!staged)
-		return false;
-	uncommitted = staged_is_uncommitted(staged);
-	staged_put(staged);
-	return uncommitted;
-}
-
 static int sync_closed(struct target *target)
 {
 	struct filesystem *fs = target->request->fs;
 
 	counter_add(&fs->counters.sync_explicit, 1);
-	if (is_uncommitted(target))
+	if (file_is_uncommitted(target->request->node))
 		return stage_commit(fs->stage, commit_by_request);
 	if (target->offset == 0 && target->length == 0)
 		return fdatasync(target->fd) < 0 ? -errno : 0;
@@ -537,7 +524,7 @@ static int sync_target(struct target *target, enum sync_kind kind)
 		r = filesystem_write_back_clients(fs, clock_now());
 	if (r < 0)
 		return r;
-	if (kind == sync_start && is_uncommitted(target)) {
+	if (kind == sync_start && file_is_uncommitted(target->request->node)) {
 		stage_want_commit(fs->stage, commit_by_request);
 		return 0;
 	}

@@ -360,6 +360,8 @@ int file_mtime_set(struct node *node, int fd);
 int file_discard(struct filesystem *fs, struct node *node);
 /* The node's staged object with a reference, or NULL. */
 struct staged *file_staged_of(struct node *node);
+/* Open or not, it has something that no commit has made durable. */
+bool file_is_uncommitted(struct node *node);
 
 /*
  * A change of attributes, by path (of the node, path_get()): what an open

@@ -33,6 +33,18 @@ struct staged *file_staged_of(struct node *node)
 	return staged;
 }
 
+bool file_is_uncommitted(struct node *node)
+{
+	struct staged *staged = file_staged_of(node);
+	bool uncommitted;
+
+	if (!staged)
+		return false;
+	uncommitted = staged_is_uncommitted(staged);
+	staged_put(staged);
+	return uncommitted;
+}
+
 void file_overlay(struct node *node, struct stat *st)
 {
 	struct staged *staged = file_staged_of(node);

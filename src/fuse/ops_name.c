@@ -410,12 +410,12 @@ static int order_rename(struct filesystem *fs, int source_fd,
 	if (r == 0 && source.node)
 		staged = file_staged_of(source.node);
 	/* It is complete, whoever has it open: it takes another's place. */
-	if (staged)
+	if (staged) {
 		staged_rewritten(staged);
-	if (staged && staged_is_uncommitted(staged))
-		r = stage_commit(fs->stage, commit_by_order);
-	if (staged)
 		staged_put(staged);
+	}
+	if (r == 0 && source.node && file_is_uncommitted(source.node))
+		r = stage_commit(fs->stage, commit_by_order);
 	doomed_settle(fs, &source, false);
 	return r;
 }
