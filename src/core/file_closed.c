@@ -9,7 +9,7 @@
  *	waiting		settled, and the one that later closes of the same
  *			node leave their sync to (fs->waiting, by node)
  *
- * With too many of them, everything is synced together instead.
+ * With too many of them that can't do so, everything is synced together.
  */
 #include <search.h>
 #include <stdint.h>
@@ -163,24 +163,27 @@ void file_sync_closed(struct file *file)
 		unschedule(file);
 		return;
 	}
+	/* By amount alone: what is less is left to the kernel. */
+	if (!policy->close && policy->every == 0) {
+		unschedule(file);
+		return;
+	}
 	due = clock_now() + policy->every;
 	if (policy->close &&
 	    (policy->every == 0 || policy->every > CLOSE_DELAY))
 		due = clock_now() + CLOSE_DELAY;
+	if (policy->close)
+		counter_add(&fs->counters.sync_close, 1);
 	file->dirty = true;
 	file->written_at = clock_coarse();
-	if (fs->files_closed > fs->files_closed_limit) {
+	/* First: it costs no descriptor, however many there are. */
+	if (hand_over(file, due)) {
+		unschedule(file);
+	} else if (fs->files_closed > fs->files_closed_limit) {
 		loss_leave(file);
 		filesystem_want_sync(fs, due);
 		unschedule(file);
-	} else if (policy->close || policy->every > 0) {
-		if (policy->close)
-			counter_add(&fs->counters.sync_close, 1);
-		if (hand_over(file, due))
-			unschedule(file);
-		else
-			schedule_last(file, due);
 	} else {
-		unschedule(file);
+		schedule_last(file, due);
 	}
 }

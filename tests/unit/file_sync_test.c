@@ -335,6 +335,40 @@ static void more_closed_files_than_descriptors_are_synced_together(void **state)
 	assert_int_equal(fs->counters.sync_whole, 1);
 }
 
+static void one_that_waits_takes_over_however_many_there_are(void **state)
+{
+	struct subject this;
+	struct filesystem *fs;
+
+	begin(&this, state, "fsync=defer+every=10h", O_WRONLY);
+	fs = this.open.fs;
+	write_text(this.open.file, "new", 0, 0);
+	file_close(fs, this.open.opened.handle);
+	fs->files_closed_limit = 0;
+	for (unsigned i = 0; i < 20; i++)
+		write_and_close(&this);
+	assert_int_equal(fs->whole.wanted_from, 0);
+	end(&this, false);
+	assert_int_equal(fs->counters.sync_whole, 0);
+	assert_int_equal(fs->counters.sync_scheduled, 1);
+	assert_null(fs->waiting);
+}
+
+static void what_is_synced_by_amount_is_left_to_the_kernel(void **state)
+{
+	struct subject this;
+	struct filesystem *fs;
+
+	begin(&this, state, "fsync=defer+dirty=16K", O_WRONLY);
+	fs = this.open.fs;
+	fs->files_closed_limit = 0;
+	write_text(this.open.file, "new", 0, 0);
+	file_close(fs, this.open.opened.handle);
+	assert_true(is_let_go(fs));
+	end(&this, false);
+	assert_int_equal(fs->counters.sync_whole, 0);
+}
+
 static void a_policy_that_is_set_later_holds_for_what_was_written(void **state)
 {
 	struct subject this;
@@ -407,6 +441,9 @@ int main(void)
 		on_a_filesystem(a_close_that_waits_tells_the_error),
 		on_a_filesystem(
 			more_closed_files_than_descriptors_are_synced_together),
+		on_a_filesystem(
+			one_that_waits_takes_over_however_many_there_are),
+		on_a_filesystem(what_is_synced_by_amount_is_left_to_the_kernel),
 		on_a_filesystem(
 			a_policy_that_is_set_later_holds_for_what_was_written),
 		on_a_filesystem(a_grouped_fsync_is_answered_by_its_flush),
