@@ -302,6 +302,12 @@ struct file *file_of_node(struct node *node);
 /* A descriptor of the node for work that no open is needed for, or -errno. */
 int file_open_descriptor(struct filesystem *fs, struct node *node, int access);
 
+/*
+ * On the kernel path: has it been written since its last sync began, as far as
+ * its mtime tells? When in doubt, yes. *mtime (may be NULL) is that now, in ns.
+ */
+bool file_mtime_is_new(const struct file *file, int64_t *mtime);
+
 /* What the store's page cache holds unwritten, in bytes; -1: not known. */
 int64_t file_dirty_bytes(struct file *file);
 

@@ -122,18 +122,33 @@ static void note_time(struct file *file, int64_t begin)
 	fs->sync_takes = average + (took - average) / 8;
 }
 
-static void forget_dirty(struct file *file)
+bool file_mtime_is_new(const struct file *file, int64_t *mtime)
 {
 	struct stat st;
+	int64_t now;
 
-	loss_begin(file);
-	file->dirty = false;
-	file->dirty_bytes = 0;
+	if (fstat(file->fd, &st) < 0)
+		return true;
+	now = clock_nanoseconds(&st.st_mtim);
+	if (mtime)
+		*mtime = now;
+	return now != file->synced_mtime;
+}
+
+/* A sync begins, which makes durable what was written up to now. */
+static void forget_dirty(struct file *file)
+{
+	int64_t mtime = file->synced_mtime;
+	bool written = false;
+
 	/* For looks by and by; asked in vain it costs, see inode_look(). */
 	if (file->path == data_path_kernel &&
-	    (file->tracked || file_policy(file)->fsync == policy_fsync_defer) &&
-	    fstat(file->fd, &st) == 0)
-		file->synced_mtime = clock_nanoseconds(&st.st_mtim);
+	    (file->tracked || file_policy(file)->fsync == policy_fsync_defer))
+		written = file_mtime_is_new(file, &mtime);
+	loss_begin(file, written);
+	file->dirty = false;
+	file->dirty_bytes = 0;
+	file->synced_mtime = mtime;
 }
 
 /* What is private is never synced. */
@@ -155,14 +170,16 @@ static int sync_staged(struct file *file, bool data_only,
 	return r;
 }
 
-/* 0 or -errno; the error is noted. cause: of a commit, if it is staged. */
+/*
+ * After forget_dirty(). 0 or -errno; the error is noted. cause: of a commit, if
+ * it is staged.
+ */
 static int sync_file(struct file *file, bool data_only,
 		     enum commit_cause cause)
 {
 	int64_t begin = clock_now();
 	int r;
 
-	forget_dirty(file);
 	if (file->staged) {
 		r = sync_staged(file, data_only, cause);
 		if (r < 0)
@@ -186,14 +203,6 @@ int64_t file_dirty_bytes(struct file *file)
 	return pagecache_dirty_bytes(file->fd);
 }
 
-static bool is_mtime_new(struct file *file)
-{
-	struct stat st;
-
-	return fstat(file->fd, &st) < 0 ||
-	       clock_nanoseconds(&st.st_mtim) != file->synced_mtime;
-}
-
 bool file_may_be_dirty(struct file *file)
 {
 	if (file->dirty)
@@ -202,7 +211,8 @@ bool file_may_be_dirty(struct file *file)
 		return staged_is_uncommitted(file->staged);
 	if (file->path == data_path_daemon)
 		return false;
-	return is_mtime_new(file) || file_dirty_bytes(file) != 0;
+	return file_mtime_is_new(file, NULL) ||
+	       file_dirty_bytes(file) != 0;
 }
 
 bool file_is_gone(const struct file *file)
@@ -496,6 +506,7 @@ int file_sync_at_close(struct file_handle_state *handle)
 		return 0;
 	if (file_may_be_dirty(file)) {
 		counter_add(&file->fs->counters.sync_close, 1);
+		forget_dirty(file);
 		r = sync_file(file, true, commit_by_close);
 	}
 	return told(handle, r);
@@ -580,6 +591,7 @@ int file_fsync(struct file_handle_state *handle, bool data_only,
 		return FILE_WAITS;
 	}
 	counter_add(&counters->fsync_honored, 1);
+	forget_dirty(file);
 	r = sync_file(file, data_only, commit_by_fsync);
 	histogram_add(&counters->fsync_time, clock_now() - begin);
 	return told(handle, r);
@@ -590,8 +602,10 @@ int file_sync_now(struct file *file, off_t offset, off_t length)
 	int r;
 
 	counter_add(&file->fs->counters.sync_explicit, 1);
-	if ((offset == 0 && length == 0) || file->staged)
+	if ((offset == 0 && length == 0) || file->staged) {
+		forget_dirty(file);
 		return sync_file(file, true, commit_by_request);
+	}
 	r = pagecache_sync_range(file->fd, offset, length);
 	if (r < 0)
 		note_error(file, -r);

@@ -11,7 +11,6 @@
 #include "core/loss.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -47,14 +46,6 @@ static bool defers(const struct file *file)
 	return !file->staged && file_policy(file)->fsync == policy_fsync_defer;
 }
 
-static bool is_mtime_new(const struct file *file)
-{
-	struct stat st;
-
-	return fstat(file->fd, &st) == 0 &&
-	       clock_nanoseconds(&st.st_mtim) != file->synced_mtime;
-}
-
 void loss_written(struct file *file)
 {
 	if (file->unsynced_again || !defers(file))
@@ -69,7 +60,7 @@ void loss_opened(struct file *file)
 	int64_t now = clock_coarse();
 
 	if (file->path == data_path_kernel && defers(file) &&
-	    !is_mtime_new(file))
+	    !file_mtime_is_new(file, NULL))
 		file->looked_at = now;
 }
 
@@ -78,12 +69,12 @@ void loss_clean(struct file *file, int64_t at)
 	file->looked_at = at;
 }
 
-void loss_begin(struct file *file)
+void loss_begin(struct file *file, bool written)
 {
 	int64_t now = clock_now();
 
 	if (file->path == data_path_kernel && defers(file)) {
-		if (file->unsynced_since == 0 && is_mtime_new(file))
+		if (file->unsynced_since == 0 && written)
 			set_if_none(&file->unsynced_since,
 				    file->looked_at ? file->looked_at : now);
 		file->looked_at = now;

@@ -35,10 +35,11 @@ void loss_opened(struct file *file);
 void loss_clean(struct file *file, int64_t at);
 
 /*
- * A sync of it begins now; before its mtime is taken. It has made durable what
- * was written before begin (clock_now()).
+ * A sync of it begins now; written: on the kernel path, since the last one
+ * (file_mtime_is_new()). It has made durable what was written before begin
+ * (clock_now()).
  */
-void loss_begin(struct file *file);
+void loss_begin(struct file *file, bool written);
 void loss_end(struct file *file, int64_t begin);
 /* The same, of all files. */
 void loss_begin_all(struct filesystem *fs);

@@ -172,7 +172,7 @@ static void a_write_during_a_sync_counts_from_its_begin(void **state)
 	write_one(&this);
 	pause_ms(20);
 	at = clock_now();
-	loss_begin(this.open.file);
+	loss_begin(this.open.file, false);
 	write_one(&this);
 	loss_end(this.open.file, at);
 	assert_true(window(&this) > 0);
