@@ -155,7 +155,7 @@ static bool has_space_beyond(int fd, const struct stat *st)
 		char room[sizeof(struct fiemap) +
 			PARTS * sizeof(struct fiemap_extent)];
 	} map = { .head.fm_extent_count = PARTS };
-	uint64_t end = (uint64_t)(st->st_size + st->st_blksize - 1);
+	uint64_t end = (uint64_t)st->st_size + (uint64_t)st->st_blksize - 1;
 
 	end -= end % (uint64_t)st->st_blksize;
 	map.head.fm_start = end;

@@ -236,9 +236,11 @@ static int write_grains(int fd, const struct pagecache_range *range,
 
 	text->used = (size_t)snprintf(text->bytes, text->size, "grain=%jd\n",
 		(intmax_t)grain);
-	for (off_t at = 0; at < range->end; at += grain) {
+	for (off_t at = 0; at < range->end; at = run.end) {
+		off_t length = grain < range->end - at ? grain :
+							 range->end - at;
 		struct pagecache_counts counts;
-		int error = pagecache_count(fd, at, grain, &counts);
+		int error = pagecache_count(fd, at, length, &counts);
 		char state;
 
 		if (error)
@@ -250,11 +252,17 @@ static int write_grains(int fd, const struct pagecache_range *range,
 			run.at = at;
 			run.state = state;
 		}
-		run.end = at + grain;
+		run.end = at + length;
 	}
 	if (run.state)
 		add_line(text, range, &run);
 	return 0;
+}
+
+/* Twice as long, and no longer than the file. */
+static off_t larger(off_t grain, off_t end)
+{
+	return grain > end / 2 ? end : 2 * grain;
 }
 
 ssize_t pagecache_map(int fd, char *text_bytes, size_t size)
@@ -272,7 +280,7 @@ ssize_t pagecache_map(int fd, char *text_bytes, size_t size)
 		return (ssize_t)text.used;
 	/* As many grains as there is room for, each with a line of its own. */
 	while (range.end / grain > (off_t)(size / 32) && grain < range.end)
-		grain *= 2;
+		grain = larger(grain, range.end);
 	for (;;) {
 		error = write_grains(fd, &range, grain, &text);
 		if (error)
@@ -281,6 +289,6 @@ ssize_t pagecache_map(int fd, char *text_bytes, size_t size)
 			return (ssize_t)text.used;
 		if (grain >= range.end)
 			return -ERANGE;
-		grain *= 2;
+		grain = larger(grain, range.end);
 	}
 }

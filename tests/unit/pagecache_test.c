@@ -210,6 +210,26 @@ static void a_map_that_does_not_fit_is_made_of_grains(void **state)
 	assert_int_equal(pagecache_map(fd, spare_bytes(), 4), -ERANGE);
 }
 
+/* A memfd's tmpfs takes one; the last page is not whole. */
+static void the_largest_file_has_a_map(void **state)
+{
+	const off_t last = INT64_MAX - INT64_MAX % PAGE;
+	owned_fd fd = memfd_create("largest", MFD_CLOEXEC);
+	char text[256];
+	ssize_t length;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, INT64_MAX), 0);
+	for (off_t page = 0; page < 64; page += 2)
+		assert_int_equal(pwrite(fd, "x", 1, page * PAGE), 1);
+	assert_int_equal(pwrite(fd, "x", 1, last - PAGE), 1);
+	length = pagecache_map(fd, text, sizeof(text) - 1);
+	assert_true(length > 0);
+	text[length] = '\0';
+	assert_int_equal(strncmp(text, "grain=", 6), 0);
+	assert_null(strchr(text, '-'));
+}
+
 static void large_sparse_files_are_looked_at_quickly(void **state)
 {
 	owned_fd fd = -1;
@@ -466,6 +486,7 @@ int main(void)
 		in_place(mincore_counts_where_cachestat_is_missing),
 		in_place(the_map_shows_runs_of_pages),
 		in_place(a_map_that_does_not_fit_is_made_of_grains),
+		in_place(the_largest_file_has_a_map),
 		in_place(large_sparse_files_are_looked_at_quickly),
 		in_place(loading_brings_in_the_range_and_no_more),
 		in_place(populating_brings_in_the_range_and_no_more),
