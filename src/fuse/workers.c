@@ -335,6 +335,8 @@ static void *watchdog_main(void *argument)
 	uint64_t taken = 0, round_taken = 0, round_crowded = 0;
 	unsigned ticks = 0, idle = 0;
 
+	/* An idle moment frees nodes. */
+	node_thread_enter();
 	while (!workers->stopping) {
 		uint64_t now = workers->taken;
 
@@ -359,6 +361,7 @@ static void *watchdog_main(void *argument)
 		}
 		nanosleep(&tick, NULL);
 	}
+	node_thread_leave();
 	return NULL;
 }
 
