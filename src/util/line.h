@@ -11,8 +11,8 @@
 
 /*
  * Copies text to line, size bytes with the final NUL, with each byte of a
- * control character as a backslash and three octal digits. What does not fit is cut off
- * and the line then ends in "...". Returns the length of the line.
+ * control character as a backslash and three octal digits. What does not fit
+ * is cut off and the line then ends in "...". Returns the length of the line.
  */
 size_t line_escape(char *line, size_t size, const char *text);
 

@@ -86,7 +86,8 @@ static void fill_large(struct sample *sample)
 	sample->removals[0] = (struct journal_removal){
 		.directory = id, .path = "", .name = long_name, .file = other };
 	sample->removals[1] = (struct journal_removal){
-		.directory = other, .path = long_path, .name = "...", .file = id };
+		.directory = other, .path = long_path, .name = "...",
+		.file = id };
 	sample->transaction.removal_count = 2;
 }
 
