@@ -318,8 +318,9 @@ static int run(struct daemon *daemon, char *error)
 			  strerror(errno));
 	settings.policy_file = daemon->policy_file;
 	daemon->policy_file = NULL;
-	r = filesystem_init(fs, dup(daemon->checked->store_fd),
-			    raise_descriptor_limit(), &settings);
+	r = filesystem_init(
+		fs, fcntl(daemon->checked->store_fd, F_DUPFD_CLOEXEC, 0),
+		raise_descriptor_limit(), &settings);
 	daemon->fs = fs;
 	if (r < 0) {
 		snprintf(error, MESSAGE_MAX, "store %s: %s",

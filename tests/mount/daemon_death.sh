@@ -235,11 +235,24 @@ a_busy_mountpoint_is_detached() {
 	unmount_store
 }
 
+# Who waits for its end has nothing of the store, nor its lock.
+the_helper_holds_no_store() {
+	local comm found=
+	for comm in /proc/[0-9]*/comm; do
+		[[ $(cat "$comm" 2>/dev/null) == fusermount3 ]] &&
+			grep -qzxF -- "$MNT" "${comm%comm}cmdline" || continue
+		found=yes
+		! find "${comm%comm}fd" -lname "$STORE" | grep . || return 1
+	done
+	[[ -n $found ]]
+}
+
 # Again and again: fusermount3 looks once, at the moment of the death.
 auto_unmount_removes_the_mount() {
 	local round
 	for round in 1 2 3 4 5 6; do
 		mount_store auto_unmount
+		the_helper_holds_no_store
 		as_user touch "$MNT/auto$round"
 		kill_daemon
 		wait_until 10 is_unmounted || {
