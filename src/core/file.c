@@ -115,6 +115,21 @@ static uint64_t stamp_of(const struct stat *st)
 	return stamp ? stamp : 1;
 }
 
+/*
+ * A change in the tick of the kernel's clock in which the file was changed
+ * before leaves the times as they are, but on some file systems since Linux
+ * 6.13: only what an earlier tick has left stands for the contents.
+ */
+static uint64_t lasting_stamp(int fd)
+{
+	int64_t now = clock_wall_coarse();
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || clock_nanoseconds(&st.st_ctim) >= now)
+		return 0;
+	return stamp_of(&st);
+}
+
 static bool not_after(const struct timespec *a, const struct timespec *b)
 {
 	return a->tv_sec < b->tv_sec ||
@@ -555,7 +570,6 @@ void file_close(struct filesystem *fs, struct file_handle_state *handle)
 	struct node *node = file->node;
 	struct staged *staged = NULL;
 	bool dropped = false;
-	struct stat st;
 	bool last;
 
 	lock_take(&node->lock, lock_rank_node);
@@ -579,9 +593,8 @@ void file_close(struct filesystem *fs, struct file_handle_state *handle)
 				      file->backing_id);
 		trim(file);
 		file_follow_hold(file);
-		if (file->path == data_path_daemon &&
-		    !dropped && fstat(file->fd, &st) == 0)
-			node->stamp = stamp_of(&st);
+		if (file->path == data_path_daemon && !dropped)
+			node->stamp = lasting_stamp(file->fd);
 	}
 	lock_drop(&node->lock, lock_rank_node);
 	if (dropped && fs->clients.invalidate)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "os/clock.h"
 #include "os/guard.h"
 #include "util/cleanup.h"
 
@@ -202,6 +204,16 @@ static void an_open_that_fails_leaves_nothing(void **state)
 	node_forget(&this.fs->nodes, this.node, 1);
 }
 
+/* A tick may be late, and a file's time finer. */
+static void pass_the_tick_of(struct place *place, const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(fstatat(place->fd, name, &st, 0), 0);
+	while (clock_wall_coarse() <= clock_nanoseconds(&st.st_ctim))
+		sched_yield();
+}
+
 static void unchanged_contents_keep_the_kernel_s_cache(void **state)
 {
 	struct timespec times[2] = { { .tv_sec = time(NULL) + 60 },
@@ -213,12 +225,35 @@ static void unchanged_contents_keep_the_kernel_s_cache(void **state)
 	/* Read since the last change, so reads need not move atime. */
 	utimensat(place->fd, "file", times, 0);
 	assert_false(this.opened.keep_cache);
+	pass_the_tick_of(place, "file");
 	file_close(this.fs, this.opened.handle);
 	assert_int_equal(open_file_as(&this, O_RDONLY, &caller_root), 0);
 	assert_true(this.opened.keep_cache);
 	file_close(this.fs, this.opened.handle);
 	make_file(place, "file", "CONTENT");
 	assert_int_equal(open_file_as(&this, O_RDONLY, &caller_root), 0);
+	assert_false(this.opened.keep_cache);
+	open_file_end(&this);
+}
+
+/* Whoever changes it once more in that tick may leave the same times. */
+static void contents_of_this_tick_don_t_keep_it(void **state)
+{
+	struct timespec times[2] = { { .tv_sec = time(NULL) + 60 },
+		{ .tv_nsec = UTIME_OMIT } };
+	struct place *place = *state;
+	struct open_file this;
+	int64_t begin;
+
+	open_file_begin(&this, place, O_RDONLY, "content");
+	do {
+		pass_the_tick_of(place, "file");
+		begin = clock_wall_coarse();
+		utimensat(place->fd, "file", times, 0);
+		file_close(this.fs, this.opened.handle);
+		assert_int_equal(open_file_as(&this, O_RDONLY, &caller_root),
+			0);
+	} while (clock_wall_coarse() != begin);
 	assert_false(this.opened.keep_cache);
 	open_file_end(&this);
 }
@@ -482,6 +517,7 @@ int main(void)
 		sentence(truncating_at_open_empties_the_file),
 		sentence(an_open_that_fails_leaves_nothing),
 		sentence(unchanged_contents_keep_the_kernel_s_cache),
+		sentence(contents_of_this_tick_don_t_keep_it),
 		sentence(a_user_s_write_clears_setuid_and_setgid),
 		sentence(root_s_write_keeps_them),
 		sentence(root_s_write_clears_them_when_the_kernel_asks),
