@@ -266,7 +266,7 @@ struct node *look_up(struct filesystem *fs, struct node *parent,
 
 char *spare_bytes(void)
 {
-	static char bytes[65536];
+	static _Thread_local char bytes[65536];
 
 	return bytes;
 }
