@@ -78,7 +78,7 @@ no_daemon_of() {
 }
 
 unmount() {
-	timeout 20 umount "$mnt"
+	timeout "$((20 * SLOW))" umount "$mnt"
 	not is_mounted "$mnt"
 	wait_until 10 no_daemon_of "$mnt"
 }
@@ -87,7 +87,8 @@ unmount() {
 refused() {
 	local pattern=$1 status=0
 	shift
-	timeout 10 "${as[@]}" "$MSYNCFS" "$@" >"$work/out" 2>"$work/err" \
+	timeout "$((10 * SLOW))" "${as[@]}" "$MSYNCFS" "$@" \
+		>"$work/out" 2>"$work/err" \
 		</dev/null || status=$?
 	echo "status $status: $(<"$work/err")"
 	[[ $status -ne 0 && $status -lt 124 ]]
@@ -348,7 +349,7 @@ relative_paths() {
 	"$MSYNCFS" ../store ../mnt/../mnt/
 	cd /
 	[[ $(<"$mnt/file") == content ]]
-	timeout 20 umount "$mnt"
+	timeout "$((20 * SLOW))" umount "$mnt"
 }
 
 usable_at_once() {
@@ -367,7 +368,7 @@ a_proper_daemon() {
 	fresh
 	# Who waits for the output's end is not held up.
 	# shellcheck disable=SC2016
-	timeout 10 bash -c 'x=$("$0" "$1" "$2" 2>&1); [[ -z $x ]]' \
+	timeout "$((10 * SLOW))" bash -c 'x=$("$0" "$1" "$2" 2>&1); [[ -z $x ]]' \
 		"$MSYNCFS" "$store" "$mnt"
 	pid=$(daemon_of "$mnt")
 	[[ $(readlink "/proc/$pid/cwd") == / ]]
@@ -379,7 +380,7 @@ a_proper_daemon() {
 
 closed_standard_descriptors() {
 	fresh
-	timeout 10 "$MSYNCFS" "$store" "$mnt" <&- >&- 2>&-
+	timeout "$((10 * SLOW))" "$MSYNCFS" "$store" "$mnt" <&- >&- 2>&-
 	echo more >"$mnt/made"
 	[[ $(<"$mnt/file") == content && $(<"$store/made") == more ]]
 	unmount

@@ -14,7 +14,7 @@ unset COLUMNS NO_COLOR
 # --- tools -----------------------------------------------------------------
 
 doctor() {
-	timeout 60 "$MSYNCCTL" doctor "$@"
+	timeout "$((60 * SLOW))" "$MSYNCCTL" doctor "$@"
 }
 
 # level NAME [MOUNTPOINT]: prints the level and the texts of that finding.

@@ -254,7 +254,8 @@ log_has() {
 starts_not() {
 	local mnt=$BASE/refused
 	mkdir -p "$mnt"
-	fails "$1" as_user timeout 30 "$MSYNCFS" -f -o "$2" "$STORE" "$mnt"
+	fails "$1" as_user timeout "$((30 * SLOW))" \
+		"$MSYNCFS" -f -o "$2" "$STORE" "$mnt"
 }
 
 a_file_that_cannot_be_is_refused_at_the_start() {
@@ -288,7 +289,7 @@ unwritable() {
 # --- several mounts ----------------------------------------------------------
 
 ctl() {
-	as_user timeout 60 "$MSYNCCTL" "$@"
+	as_user timeout "$((60 * SLOW))" "$MSYNCCTL" "$@"
 }
 
 msyncctl_makes_one_text_of_all_mounts() {

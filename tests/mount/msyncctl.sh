@@ -14,7 +14,7 @@ unset COLUMNS NO_COLOR
 # --- tools -----------------------------------------------------------------
 
 ctl() {
-	timeout 30 "$MSYNCCTL" "$@"
+	timeout "$((30 * SLOW))" "$MSYNCCTL" "$@"
 }
 
 # A store of its own for each case, with a file "f" of 256 KiB and a tree of
@@ -91,7 +91,7 @@ on_terminal() {
 	local columns=$1 words
 	shift
 	printf -v words '%q ' "$@"
-	TERM=xterm timeout 60 script -qefc \
+	TERM=xterm timeout "$((60 * SLOW))" script -qefc \
 		"stty cols $columns rows 25; $words" /dev/null </dev/null
 }
 

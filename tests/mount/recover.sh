@@ -20,7 +20,7 @@ export LC_ALL=C
 # --- tools -------------------------------------------------------------------
 
 ctl() {
-	as_user timeout 60 "$MSYNCCTL" "$@"
+	as_user timeout "$((60 * SLOW))" "$MSYNCCTL" "$@"
 }
 
 # fails STATUS PATTERN COMMAND...: with one line on standard error.
@@ -135,7 +135,7 @@ forge() {
 try_mount() {
 	[[ -d $BASE/other ]] || as_user mkdir "$BASE/other" 2>/dev/null ||
 		install -d -o "${AS_USER:-root}" "$BASE/other"
-	as_user timeout 30 "$MSYNCFS" -f "$@" "$STORE" "$BASE/other"
+	as_user timeout "$((30 * SLOW))" "$MSYNCFS" -f "$@" "$STORE" "$BASE/other"
 }
 
 # mounts_again [OPTION...]: and is unmounted cleanly, which leaves no journal.
