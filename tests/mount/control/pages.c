@@ -4,7 +4,9 @@
  *
  *	pages count PATH [OFFSET LENGTH]
  *				RESIDENT DIRTY WRITEBACK EVICTED, by
- *				cachestat(2); without it status 77
+ *				cachestat(2); before Linux 6.5 by the flags
+ *				of their frames, for root, and EVICTED is 0;
+ *				else status 77
  *	pages unwritten PATH...	DIRTY + WRITEBACK of all files, directories
  *				with all that is in them
  *	pages large PATH	how many pages are parts of large folios
@@ -30,7 +32,10 @@
 
 #define PAGE_FRAME ((UINT64_C(1) << 55) - 1)
 #define PAGE_PRESENT (UINT64_C(1) << 63)
+#define FRAME_DIRTY (UINT64_C(1) << 4)
+#define FRAME_WRITEBACK (UINT64_C(1) << 8)
 #define FRAME_IN_LARGE_FOLIO (UINT64_C(3) << 15) /* head or tail */
+#define FRAME_TAIL (UINT64_C(1) << 16)
 
 struct range {
 	uint64_t offset;
@@ -65,12 +70,82 @@ static int open_path(const char *path)
 	return fd;
 }
 
+static uint64_t word_of(int fd, const char *name, uint64_t index)
+{
+	uint64_t word;
+
+	if (pread(fd, &word, sizeof(word), (off_t)(index * sizeof(word))) !=
+	    (ssize_t)sizeof(word))
+		fail("read", name);
+	return word;
+}
+
+/* Of a large folio only the head's flags tell. */
+static uint64_t flags_of(int fd, uint64_t frame)
+{
+	uint64_t flags = word_of(fd, "/proc/kpageflags", frame);
+
+	while (flags & FRAME_TAIL)
+		flags = word_of(fd, "/proc/kpageflags", --frame);
+	return flags;
+}
+
+/* Page by page, with the frames that the file's pages are in. */
+static void count_frames(int fd, const char *path, struct range range,
+			 struct counts *counts)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	int map_fd = open_path("/proc/self/pagemap");
+	int flags_fd = open_path("/proc/kpageflags");
+	unsigned char *present;
+	struct stat status;
+	uint64_t begin, end;
+	char *map;
+
+	*counts = (struct counts){ 0 };
+	if (fstat(fd, &status) < 0)
+		fail("stat", path);
+	begin = range.offset / page;
+	end = ((uint64_t)status.st_size + page - 1) / page;
+	if (range.length > 0 &&
+	    (range.offset + range.length + page - 1) / page < end)
+		end = (range.offset + range.length + page - 1) / page;
+	if (begin < end) {
+		map = mmap(NULL, end * page, PROT_READ, MAP_SHARED, fd, 0);
+		present = malloc(end);
+		if (map == MAP_FAILED || !present ||
+		    mincore(map, end * page, present) < 0)
+			fail("map", path);
+		for (uint64_t i = begin; i < end; i++) {
+			uint64_t word, flags;
+
+			if (!(present[i] & 1))
+				continue;
+			(void)*(volatile char *)(map + i * page);
+			word = word_of(map_fd, "/proc/self/pagemap",
+				       (uintptr_t)map / page + i);
+			flags = flags_of(flags_fd, word & PAGE_FRAME);
+			counts->resident++;
+			counts->writeback += !!(flags & FRAME_WRITEBACK);
+			counts->dirty += (flags & FRAME_DIRTY) &&
+					 !(flags & FRAME_WRITEBACK);
+		}
+		munmap(map, end * page);
+		free(present);
+	}
+	close(map_fd);
+	close(flags_fd);
+}
+
 static void count(const char *path, struct range range, struct counts *counts)
 {
 	int fd = open_path(path);
 
-	if (syscall(SYS_cachestat, fd, &range, counts, 0) < 0)
-		fail("cachestat", path);
+	if (syscall(SYS_cachestat, fd, &range, counts, 0) < 0) {
+		if (errno != ENOSYS || geteuid() != 0)
+			fail("cachestat", path);
+		count_frames(fd, path, range, counts);
+	}
 	close(fd);
 }
 
@@ -112,16 +187,6 @@ static int do_unwritten(int argc, char **argv)
 	}
 	printf("%llu\n", (unsigned long long)unwritten);
 	return 0;
-}
-
-static uint64_t word_of(int fd, const char *name, uint64_t index)
-{
-	uint64_t word;
-
-	if (pread(fd, &word, sizeof(word), (off_t)(index * sizeof(word))) !=
-	    (ssize_t)sizeof(word))
-		fail("read", name);
-	return word;
 }
 
 /* Only pages that are there: looking must not bring any in. */
