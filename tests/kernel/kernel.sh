@@ -61,13 +61,21 @@ inside() {
 	wait
 }
 
+# In /tmp, which is in memory, pages can't be dropped.
+unit_tests() {
+	local disk=/var/tmp/unit
+	truncate -s 2G /run/unit.img && mkfs.ext4 -q /run/unit.img &&
+		mkdir -p "$disk" && mount -o loop /run/unit.img "$disk" &&
+		TMPDIR=$disk "$@" -n unit "$HELPERS"/unit/*_test
+}
+
 # inside_one NUMBER SCRIPT [FS [DATA [USER]]]
 inside_one() {
 	local number=$1 script=$2 fs=${3:-} data=${4:-} user=${5:-}
 	local -a run=(tests/run -l "$VM_OUT/logs" -t "$VM_OUT/$number.tally"
 		-s $((600 * slow)))
 	if [[ $script == unit ]]; then
-		SLOW=$slow "${run[@]}" -n unit "$HELPERS"/unit/*_test
+		SLOW=$slow unit_tests "${run[@]}"
 	else
 		env SLOW="$slow" FS="$fs" DATA="$data" AS_USER="$user" \
 			"${run[@]}" -n "$fs $data${user:+ $user}" "$script"
