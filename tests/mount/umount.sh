@@ -64,7 +64,8 @@ a_plain_umount_finds_the_helper() {
 	local table=/run/mount/utab
 	[[ -d ${table%/*} ]]
 	begun
-	is 1 grep -c " TARGET=$MNT " "$table"
+	# It comes when the mount is there already.
+	becomes "$harness_wait" 1 grep -c " TARGET=$MNT " "$table"
 	echo data >"$MNT/plain"
 	umount "$MNT"
 	is_free
@@ -72,6 +73,7 @@ a_plain_umount_finds_the_helper() {
 	not grep " TARGET=$MNT " "$table"
 	# Of a daemon that was killed the note stays, and is not made twice.
 	begun
+	becomes "$harness_wait" 1 grep -c " TARGET=$MNT " "$table"
 	kill -KILL "$DAEMON_PID"
 	umount -i -l "$MNT" || true
 	ended_with 137
