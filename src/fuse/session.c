@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "fuse/client.h"
 #include "fuse/counters.h"
 #include "fuse/fuse.h"
 #include "fuse/handshake.h"
@@ -186,91 +187,25 @@ static void serve(void *context, void *message, size_t size)
 	counters_answered(&clock);
 }
 
-/* The handle that the kernel's FUSE makes: fs/fuse/inode.c, fuse_encode_fh. */
-#define KERNEL_HANDLE_TYPE 0x81
-
-struct kernel_handle {
-	struct file_handle head;
-	uint32_t words[3]; /* node id, high part first; generation */
-};
-
-/*
- * Our own mount is used by a process of its own. A thread that waits for an
- * answer there can't be killed once its request has been read: after a
- * SIGKILL it would keep /dev/fuse open, the kernel would never give the mount
- * up, and every program on it would wait for ever. A child has nothing of
- * ours open and gets ECONNABORTED. vfork(2), because only this thread need
- * wait for it.
- */
-__attribute__((noinline)) static int
-run_as_client(const struct session *session,
-	      int (*what)(const struct session *session, uint64_t number),
-	      uint64_t number)
+/* Our own mount, as a client of it. */
+static struct client client_of(const struct session *session)
 {
-	int status;
-	pid_t pid = vfork();
-
-	if (pid < 0)
-		return -errno;
-	if (pid == 0) {
-		if (close_range(STDERR_FILENO + 1, ~0u, 0) < 0) {
-			close(session->handshake.device);
-			close(session->device_again);
-		}
-		_exit(-what(session, number));
-	}
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return -errno;
-	}
-	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
-}
-
-static int refresh(const struct session *session, uint64_t number)
-{
-	const struct node *node = node_of_number(&session->fs->nodes, number);
-	struct kernel_handle handle = {
-		.head.handle_bytes = sizeof(handle.words),
-		.head.handle_type = KERNEL_HANDLE_TYPE,
-		.words = { (uint32_t)(number >> 32), (uint32_t)number,
-			   node->generation },
+	return (struct client){
+		.mountpoint = session->settings.mountpoint,
+		.device = session->device,
+		.connections = { session->handshake.device,
+				 session->device_again },
 	};
-	struct statx stx;
-	int root = open(session->settings.mountpoint,
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int fd = -1;
-
-	if (root >= 0)
-		fd = open_by_handle_at(root, &handle.head,
-				       O_PATH | O_CLOEXEC);
-	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC,
-			    STATX_BASIC_STATS, &stx) < 0)
-		return -errno;
-	return 0;
 }
 
 void session_refresh_attributes(struct session *session, struct node *node)
 {
-	int r = run_as_client(session, refresh,
-			      node_number(&session->fs->nodes, node));
+	struct client client = client_of(session);
+	int r = client_refresh(&client, node_number(&session->fs->nodes, node),
+			       node->generation);
 
 	if (r < 0)
 		log_debug("attributes not refreshed: %s", strerror(-r));
-}
-
-static int sync_mount(const struct session *session, uint64_t number)
-{
-	struct stat st;
-	int fd = open(session->settings.mountpoint,
-		      O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	(void)number;
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	/* Unmounted, or covered by another mount? */
-	if (st.st_dev != session->device)
-		return 0;
-	return syncfs(fd) < 0 ? -errno : 0;
 }
 
 /*
@@ -280,10 +215,9 @@ static int sync_mount(const struct session *session, uint64_t number)
 static int write_back(void *context)
 {
 	const struct session *session = context;
+	struct client client = client_of(session);
 
-	return session->workers.stopping ?
-		       0 :
-		       run_as_client(session, sync_mount, 0);
+	return session->workers.stopping ? 0 : client_sync(&client);
 }
 
 static void invalidate(void *context, struct node *node, off_t offset,

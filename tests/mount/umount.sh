@@ -157,6 +157,28 @@ a_daemon_that_goes_on_is_not_waited_for() {
 	ended_with 0
 }
 
+# The daemon itself uses its mount to have what programs have mapped written
+# back. That takes as long as strace says, and begins while a file is open.
+a_sync_of_the_daemon_s_own_keeps_nothing_busy() {
+	local tracer
+	command -v strace >/dev/null || {
+		echo "strace is not installed"
+		return 77
+	}
+	begun data=daemon,sync=fsync=defer+every=100ms
+	exec 3<>"$MNT/mapped"
+	strace -f -q -o "$BASE/trace.syncfs" -p "$DAEMON_PID" -e trace=syncfs \
+		-e inject=syncfs:delay_enter=3000000 >/dev/null 2>&1 3>&- &
+	tracer=$!
+	does "$harness_wait" grep -qs 'syncfs(' "$BASE/trace.syncfs"
+	exec 3>&-
+	said 0 '*' umount -c "$MNT"
+	not harness_is_mounted "$MNT"
+	wait "$tracer" || true
+	is_free
+	ended_with 0
+}
+
 another_namespace_is_not_waited_for() {
 	local pid
 	begun
@@ -329,6 +351,7 @@ for name in umount_is_back_when_the_daemon_has_ended \
 	the_store_can_be_unmounted_at_once it_finds_a_store_by_another_name \
 	lazily_it_waits_for_nobody forced_it_waits_for_nobody \
 	a_daemon_that_goes_on_is_not_waited_for \
+	a_sync_of_the_daemon_s_own_keeps_nothing_busy \
 	another_namespace_is_not_waited_for \
 	a_busy_mount_becomes_read_only_if_asked a_killed_daemon_is_told \
 	only_a_dead_mount_is_taken_away_if_asked \
