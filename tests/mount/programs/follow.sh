@@ -13,7 +13,7 @@ watcher=
 trap '[[ -z $watcher ]] || kill "$watcher" 2>/dev/null' EXIT
 
 wait_for() {
-	for _ in {1..100}; do
+	for _ in {1..300}; do
 		grep -q -- "$1" "$seen" && return 0
 		sleep 0.1
 	done
@@ -44,7 +44,7 @@ follow_by_inotifywait() {
 		2>"$scratch/errors" &
 	watcher=$!
 	# It says nothing when its watch is set.
-	for _ in {1..100}; do
+	for _ in {1..400}; do
 		grep -qs '^inotify' "/proc/$watcher/fdinfo/"* && break
 		sleep 0.05
 	done

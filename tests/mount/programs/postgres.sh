@@ -67,9 +67,14 @@ bench() {
 crash() {
 	local postmaster client
 	postmaster=$(head -n 1 "$dir/postmaster.pid")
-	bench -T 30 -l --log-prefix="$scratch/crash" &
+	bench -T 60 -l --log-prefix="$scratch/crash" &
 	client=$!
-	sleep 1.5
+	# It is at work, however slow the disk is.
+	for _ in {1..300}; do
+		[[ $(value 'SELECT count(*) FROM pgbench_history') -lt 500 ]] ||
+			break
+		sleep 0.1
+	done
 	kill -KILL "$postmaster"
 	wait "$client" 2>/dev/null || true
 	# The next server takes the lock file for a live one's until both the

@@ -68,6 +68,10 @@ check() {
 	[[ $found == "$total" ]] || { echo "the sum is $found"; exit 1; }
 }
 
+moves_of() {
+	sql "SELECT count(*) FROM move WHERE writer = $1"
+}
+
 # A hot journal, or a log that nobody closed, is there for the next to find.
 kill_a_writer() {
 	local writer
@@ -76,7 +80,11 @@ kill_a_writer() {
 	sqlite3 -bail -cmd '.timeout 30000' "$db" <"$scratch/long.sql" \
 		>/dev/null &
 	writer=$!
-	sleep 0.5
+	# It is at work, however slow the disk is.
+	for _ in {1..600}; do
+		[[ $(moves_of 9) -lt 3 ]] || break
+		sleep 0.05
+	done
 	kill -KILL "$writer"
 	wait "$writer" 2>/dev/null || true
 }
