@@ -330,7 +330,8 @@ a_slow_file() {
 	done
 	client_new
 	expect 8 'ok *' open 0 "$MNT/quick" rw
-	echo 3 >"$control/slow.delay"
+	# Far longer than all that follows takes on a busy machine.
+	echo 60 >"$control/slow.delay"
 	: >"$control/slow.reads"
 	chmod 666 "$control/slow.reads"
 	drop_cached_pages
@@ -339,10 +340,10 @@ a_slow_file() {
 	done
 	tell 6 peek 0 $((13 << 20))
 	tell 7 poke 0 $((15 << 20)) 1 66
-	wait_until 5 test -s "$control/slow.reads"
+	wait_until 20 test -s "$control/slow.reads"
 	sleep 0.3
 	started=${EPOCHREALTIME/./}
-	ASK_LIMIT=1
+	ASK_LIMIT=15
 	expect 8 'ok *' expect 0 0 65536 65
 	expect 8 'ok *' write 0 1048576 65536 66 10
 	expect 8 'ok *' fsync 0
@@ -351,11 +352,11 @@ a_slow_file() {
 	expect 8 'ok *' truncate 1 4096
 	expect 8 'ok *' expect 1 0 4096 67
 	expect 8 'ok *' stat "$MNT/other" 1
-	as_user timeout 1 ls -l "$MNT/quick" >/dev/null
-	as_user timeout 1 mkdir "$MNT/dir"
-	as_user timeout 1 rm "$MNT/other"
+	as_user timeout 15 ls -l "$MNT/quick" >/dev/null
+	as_user timeout 15 mkdir "$MNT/dir"
+	as_user timeout 15 rm "$MNT/other"
 	echo "$(((${EPOCHREALTIME/./} - started) / 1000)) ms"
-	[[ $((${EPOCHREALTIME/./} - started)) -lt 2000000 ]]
+	[[ $((${EPOCHREALTIME/./} - started)) -lt 40000000 ]]
 	ASK_LIMIT=60
 	rm "$control/slow.delay"
 	for i in {0..7}; do

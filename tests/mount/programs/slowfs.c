@@ -6,8 +6,9 @@
  *	slowfs DIRECTORY CONTROL MOUNTPOINT [libfuse's options]
  *
  * CONTROL/NAME.delay holds the seconds that every read of a file called NAME
- * takes; while CONTROL/NAME.eio exists, reads, writes and fsyncs of it fail
- * with EIO. With CONTROL/NAME.reads a line is added to it for every read.
+ * takes, or until that is removed; while CONTROL/NAME.eio exists, reads,
+ * writes and fsyncs of it fail with EIO. With CONTROL/NAME.reads a line is
+ * added to it for every read.
  */
 #define FUSE_USE_VERSION 31
 #include <dirent.h>
@@ -55,6 +56,7 @@ static void wait_as_told(const char *path)
 {
 	char name[300];
 	char text[16] = "";
+	double left = 0;
 	int fd;
 
 	control_name(name, path, "reads");
@@ -69,8 +71,11 @@ static void wait_as_told(const char *path)
 	if (fd < 0)
 		return;
 	if (read(fd, text, sizeof(text) - 1) > 0)
-		usleep((useconds_t)(atof(text) * 1e6));
+		left = atof(text);
 	close(fd);
+	for (; left > 0 && faccessat(control_fd, name, F_OK, 0) == 0;
+	     left -= 0.01)
+		usleep(10000);
 }
 
 static void *slow_init(struct fuse_conn_info *conn, struct fuse_config *config)
