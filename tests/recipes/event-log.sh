@@ -92,6 +92,7 @@ readers_see_whole_events_in_order() {
 		-eq 6 ]]
 	wait_until 60 cmp -s $AT/log "$BASE/tail"
 	kill "$tail_pid"
+	wait "$tail_pid" || true
 	[[ $(events check "$BASE/tail" "$BASE/marks" whole) -eq $total ]]
 	run_block "Looking at it"
 	tell "$total events, $(stat_of $AT fsync.grouped) fsyncs in" \

@@ -325,6 +325,8 @@ journald_is_whole() {
 	[[ $(journalctl -D "$dir" -t recipe -o cat | tail -n 1) == "line 40" ]]
 	kill_daemon /var/log
 	kill -KILL "$journald"
+	# Its files are on the mount that is to be unmounted.
+	wait "$journald" || true
 	run_block "After a crash"
 	journalctl -D "$dir" --verify
 	journalctl -D "$dir" -t recipe -o cat >"$BASE/found"
