@@ -50,7 +50,7 @@ letters() {
 }
 
 has() {
-	is "$2" as_user stat -c %s "$1"
+	is "$2" as_user stat -c %s "$1" || return 1
 	[[ $2 -eq 0 ]] || as_user cmp -n "$2" "$1" <(letters "$3")
 }
 
