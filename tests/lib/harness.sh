@@ -24,7 +24,9 @@
 #   STORE_SIZE    size of the store's filesystem (2G)
 #   CASE_LIMIT    seconds that one case may take (120)
 #   SLOW          how many times as long as elsewhere all waiting may take (1)
-#   DAEMON_WRAP   words put before the daemon, e.g. prlimit --nofile=1024
+#   DAEMON_WRAP   words put before the daemon, e.g. prlimit --nofile=1024, or
+#             valgrind -q --error-exitcode=99: each error fails an unmount
+#   LOG_ELSEWHERE the daemon's messages don't go to its standard error
 # Set here: BASE (private directory), STORE, MNT, LOG, DAEMON_PID, HELPERS,
 #   MSYNCFS (absolute), SRCDIR (the repository), SANITIZER.
 
@@ -48,6 +50,7 @@ fi
 AS_USER=${AS_USER:-}
 STORE_SIZE=${STORE_SIZE:-2G}
 DAEMON_WRAP=${DAEMON_WRAP:-}
+LOG_ELSEWHERE=${LOG_ELSEWHERE:-}
 SANITIZER=
 STORE=
 MNT=
@@ -316,6 +319,15 @@ mount_store() {
 		sed 's/^/  /' "$LOG" >&2
 		return 1
 	fi
+	# Before that it looks at its own mount, which is busy for so long.
+	if [[ -z $LOG_ELSEWHERE && ,$options != *,log=* ]]; then
+		wait_until "$harness_wait" harness_has_said_so "$run"
+	fi
+	return 0
+}
+
+harness_has_said_so() {
+	[[ -s $1/status ]] || grep -qF '[mounted]' "$1/log"
 }
 
 # Starts the daemon in a session of its own under a shell that writes down how
@@ -437,8 +449,8 @@ harness_setup() {
 	elif grep -qs __asan_init "$MSYNCFS"; then
 		SANITIZER=address
 	fi
-	harness_wait=20
-	[[ -n $SANITIZER ]] && harness_wait=90
+	harness_wait=60
+	[[ -n $SANITIZER || $DAEMON_WRAP == *valgrind* ]] && harness_wait=90
 	export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
 	export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 	# From a copy: the path must be readable for AS_USER and plain.

@@ -122,8 +122,14 @@ foreground() {
 	env --default-signal=INT,TERM "$MSYNCFS" -f "$@" "$store" "$mnt" \
 		>"$work/log" 2>&1 &
 	pid=$!
-	wait_until 10 is_mounted "$mnt" || { cat "$work/log"; return 1; }
+	wait_until 20 is_mounted "$mnt" || { cat "$work/log"; return 1; }
 	[[ $(<"$mnt/file") == content ]]
+	# Before that it looks at its own mount, which is busy for so long.
+	wait_until 20 has_mounted
+}
+
+has_mounted() {
+	cat "$work/log" "$place/log" 2>/dev/null | grep -qF '[mounted]'
 }
 
 # It ends by itself, with status 0 and without the mount.

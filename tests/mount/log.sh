@@ -164,7 +164,7 @@ a_service_s_stderr_is_the_journal() {
 		exec "$@"
 	END
 	DAEMON_WRAP="bash $BASE/service"
-	mount_store
+	LOG_ELSEWHERE=1 mount_store
 	has_fields mounted "MSYNCFS_MOUNTPOINT=$MNT"
 	unmount_store
 	has_fields unmounted "MSYNCFS_MOUNTPOINT=$MNT"
