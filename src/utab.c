@@ -54,6 +54,9 @@ static bool is_noted(const char *mountpoint)
 void utab_note(const char *store, const char *mountpoint)
 {
 	static char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+	/* The second where /usr is not merged. */
+	static const char *const programs[] = { "/usr/bin/mount",
+						"/bin/mount" };
 	char *arguments[] = {
 		(char *)"mount", (char *)"--internal-only", (char *)"--fake",
 		(char *)"-t", (char *)"fuse.msyncfs",
@@ -71,11 +74,13 @@ void utab_note(const char *store, const char *mountpoint)
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		posix_spawn_file_actions_addopen(&actions, fd, "/dev/null",
 			O_RDWR, 0);
-	if (posix_spawnp(&pid, arguments[0], &actions, NULL, arguments,
-		environment) != 0)
-		status = -1;
-	else
+	if (posix_spawn(&pid, programs[0], &actions, NULL, arguments,
+		environment) == 0 ||
+		posix_spawn(&pid, programs[1], &actions, NULL, arguments,
+			environment) == 0)
 		waitpid(pid, &status, 0);
+	else
+		status = -1;
 	posix_spawn_file_actions_destroy(&actions);
 	if (status != 0)
 		log_debug("umount(8) will not wait: not noted in " TABLE);

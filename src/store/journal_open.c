@@ -218,7 +218,8 @@ static int open_directory(struct journal *journal, bool *made)
 	*made = mkdirat(journal->root_fd, JOURNAL_DIRECTORY, 0700) == 0;
 	if (!*made && errno != EEXIST)
 		return -errno;
-	if (*made && fchmodat(journal->root_fd, JOURNAL_DIRECTORY, 0700, 0) < 0)
+	if (*made && fchmodat(journal->root_fd, JOURNAL_DIRECTORY, 0700,
+			      AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	journal->directory_fd = journal_directory_open(journal->root_fd);
 	return journal->directory_fd < 0 ? journal->directory_fd : 0;
