@@ -58,6 +58,7 @@ struct daemon {
 	struct watch *watch; /* while requests are served */
 	int status_pipe; /* to the waiting parent, or -1 */
 	bool mounted; /* programs have used it, or could have */
+	bool abandoned; /* session_free(): threads may use what there is */
 	bool log_is_stderr;
 	bool stderr_is_journal; /* and so is the log: none need be told twice */
 };
@@ -240,10 +241,7 @@ static int serve(struct daemon *daemon, struct filesystem *fs, char *error)
 	if (r == 0 && daemon->mounted)
 		log_event(event_unmounted, "unmounted from %s, everything is "
 			  "synced", settings.mountpoint);
-	if (!session_free(session) && r == 0) {
-		log_close();
-		_exit(EXIT_SUCCESS);
-	}
+	daemon->abandoned = !session_free(session);
 	return r;
 }
 
@@ -327,6 +325,8 @@ static int run(struct daemon *daemon, char *error)
 			 daemon->checked->store_abs, strerror(-r));
 	} else {
 		r = serve(daemon, fs, error);
+		if (daemon->abandoned)
+			return r;
 		filesystem_fini(fs);
 	}
 	node_thread_leave();
@@ -423,6 +423,8 @@ static int run_daemon(struct daemon *daemon)
 					  "could be used");
 	tell_parent(daemon, status);
 	log_close();
+	if (daemon->abandoned)
+		_exit(status);
 	return status;
 }
 

@@ -441,20 +441,20 @@ int session_new(struct filesystem *fs, const struct session_settings *settings,
 
 bool session_free(struct session *session)
 {
-	bool complete = !session->abandoned;
-
+	if (session->abandoned)
+		return false;
 	if (session->device_again >= 0)
 		close(session->device_again);
 	/*
 	 * Finds out by itself that the mount is gone. Detached with files
 	 * open it would look alive, and another mount may be in its place.
 	 */
-	if (session->mounted && complete)
+	if (session->mounted)
 		fuse_session_unmount(session->fuse);
 	if (session->fuse)
 		fuse_session_destroy(session->fuse);
 	free(session);
-	return complete;
+	return true;
 }
 
 /* ---- running ----------------------------------------------------------- */

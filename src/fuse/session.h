@@ -57,8 +57,8 @@ int session_new(struct filesystem *fs, const struct session_settings *settings,
 int session_run(struct session *session, char *error, size_t error_size);
 
 /*
- * False when programs still had files open: what they held is not given back,
- * and the process should end now.
+ * False, and nothing is freed, when programs still had files open or threads
+ * could not be stopped: they may use it, and the process is to end now.
  */
 bool session_free(struct session *session);
 
