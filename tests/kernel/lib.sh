@@ -8,7 +8,9 @@
 # of /, and WORK, a directory for the kernel's files.
 #
 #	vm_possible	fails where it isn't, VM_LACKS then says why
+#	vm_emulates	without KVM
 #	vm_kernel FILE	unpacks a Debian package of a kernel; sets VM_VERSION
+#	vm_end	ends it at once; for the EXIT trap
 #	vm_run SECONDS COMMAND...	boots, runs the command as root in the
 #		working directory that is this one's, powers off; its status is
 #		the command's. Fails with 125 when the machine didn't come
@@ -18,6 +20,7 @@
 # VM_MEMORY (6G): files in /tmp are in it.
 
 VM_MEMORY=${VM_MEMORY:-6G}
+VM_PID=
 # To reach the root; what else it needs comes from there.
 vm_boot_modules=(virtio_pci 9pnet_virtio 9p overlay virtio_rng)
 
@@ -38,6 +41,11 @@ vm_possible() {
 		VM_LACKS="busybox is not linked statically"
 	fi
 	[[ -z $VM_LACKS ]]
+}
+
+# /dev/kvm alone is no promise.
+vm_emulates() {
+	[[ ! -w /dev/kvm ]] || ! grep -qwE 'vmx|svm' /proc/cpuinfo
 }
 
 vm_kernel() {
@@ -79,24 +87,30 @@ vm_initramfs() {
 		gzip -1 >"$WORK/initramfs.gz"
 }
 
+vm_end() {
+	[[ -z $VM_PID ]] || kill "$VM_PID" 2>/dev/null
+	VM_PID=
+}
+
 vm_run() {
-	local limit=$1 accel=tcg,thread=multi status
+	local limit=$1 status
 	local fs=local,security_model=none,multidevs=remap
+	local accel=kvm
 	local -a line=(console=ttyS0 quiet panic=-1 "vm_src=$PWD"
 		"vm_work=$WORK")
 	shift
-	# /dev/kvm alone is no promise.
-	if [[ -w /dev/kvm ]] && grep -qwE 'vmx|svm' /proc/cpuinfo; then
-		accel=kvm
-	else
+	if vm_emulates; then
+		accel=tcg,thread=multi
 		# What costs an emulated processor most, of what it has no use
-		# for; and its other clocks are devices, which are slow to look at.
+		# for; its other clocks are devices, slow to look at.
 		line+=(mitigations=off tsc=reliable)
 	fi
 	rm -f "$WORK/out/status"
 	printf '%q ' "$@" >"$WORK/out/command"
-	setpriv --pdeathsig KILL timeout -k 5 "$limit" \
-		qemu-system-x86_64 -accel "$accel" \
+	# In the background, so that a trap needn't wait for its end. However
+	# this shell ends, the machine ends with it.
+	setpriv --pdeathsig KILL timeout --foreground -k 5 "$limit" \
+		setpriv --pdeathsig KILL qemu-system-x86_64 -accel "$accel" \
 		-cpu max,la57=off -smp 2 -m "$VM_MEMORY" \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-serial stdio -device virtio-rng-pci \
@@ -104,7 +118,10 @@ vm_run() {
 		-initrd "$WORK/initramfs.gz" -append "${line[*]}" \
 		-virtfs "$fs,path=/,mount_tag=root,readonly=on" \
 		-virtfs "$fs,path=$WORK/out,mount_tag=out" \
-		</dev/null 2>"$WORK/qemu.err" | tr -d '\r'
+		</dev/null 2>"$WORK/qemu.err" > >(tr -d '\r') &
+	VM_PID=$!
+	wait "$VM_PID"
+	VM_PID=
 	if [[ ! -s $WORK/out/status ]]; then
 		cat "$WORK/qemu.err"
 		echo "the machine ended before the command did"
