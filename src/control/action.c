@@ -331,7 +331,9 @@ static int advise_remove(struct target *target)
 
 	if (fstat(target->fd, &st) < 0)
 		return -errno;
-	file_overlay(target->request->node, &st);
+	r = file_overlay(target->request->node, &st);
+	if (r < 0)
+		return r;
 	if (length == 0)
 		length = st.st_size - target->offset;
 	if (length <= 0)

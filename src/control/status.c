@@ -239,7 +239,9 @@ int status_of_node(struct filesystem *fs, struct node *node,
 	node_id(node, &id);
 	if (fstat(inode->fd, &st) < 0)
 		return -errno;
-	file_overlay(node, &st);
+	r = file_overlay(node, &st);
+	if (r < 0)
+		return r;
 	r = policy_store_load(&fs->policies, &id, inode, &own, &in_memory);
 	if (r < 0)
 		return r;

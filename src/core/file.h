@@ -316,9 +316,9 @@ int64_t file_next_sync(const struct file *file);
 
 /*
  * Staged files (file_staged.c). What fstat(2) says of a node's file in the
- * store becomes what programs see.
+ * store becomes what programs see. 0 or -errno.
  */
-void file_overlay(struct node *node, struct stat *st);
+int file_overlay(struct node *node, struct stat *st);
 /* fstat(2) of an open file, as programs see it. 0 or -errno. */
 int file_stat(struct file *file, struct stat *st);
 /*

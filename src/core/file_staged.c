@@ -45,27 +45,27 @@ bool file_is_uncommitted(struct node *node)
 	return uncommitted;
 }
 
-void file_overlay(struct node *node, struct stat *st)
+int file_overlay(struct node *node, struct stat *st)
 {
 	struct staged *staged = file_staged_of(node);
+	int r = 0;
 
 	if (staged) {
-		staged_overlay(staged, st);
+		r = staged_overlay(staged, st);
 		staged_put(staged);
 	} else if (node->ctime.below != 0) {
 		lock_take(&node->lock, lock_rank_node);
 		staged_ctime_overlay(&node->ctime, st);
 		lock_drop(&node->lock, lock_rank_node);
 	}
+	return r;
 }
 
 int file_stat(struct file *file, struct stat *st)
 {
 	if (fstat(file->fd, st) < 0)
 		return -errno;
-	if (file->staged)
-		staged_overlay(file->staged, st);
-	return 0;
+	return file->staged ? staged_overlay(file->staged, st) : 0;
 }
 
 /* A commit that is under way may fail, and then gives back what it took. */

@@ -144,8 +144,8 @@ bool staged_take_attributes(struct staged *staged);
  */
 void staged_clearing(struct staged *staged);
 
-/* Makes what fstat(2) said of the store's file what programs see. */
-void staged_overlay(struct staged *staged, struct stat *st);
+/* Makes what fstat(2) said of the store's file what programs see; 0, -errno. */
+int staged_overlay(struct staged *staged, struct stat *st);
 
 /*
  * Up to size bytes at offset into buffer; how many there are. fd is for

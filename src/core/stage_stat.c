@@ -173,9 +173,10 @@ void staged_set_ctime(struct staged *staged, const struct staged_ctime *ctime)
 	lock_drop(&staged->lock, lock_rank_stage_file);
 }
 
-void staged_overlay(struct staged *staged, struct stat *st)
+int staged_overlay(struct staged *staged, struct stat *st)
 {
 	struct stat now;
+	int r = 0;
 
 	lock_take(&staged->lock, lock_rank_stage_file);
 	if (staged->is_removed)
@@ -187,7 +188,9 @@ void staged_overlay(struct staged *staged, struct stat *st)
 	st->st_size = staged->size;
 	if (staged->is_private || staged->is_changed || staged->is_committing ||
 		staged->is_applied) {
-		if (staged->fd >= 0 && fstat(staged->fd, &now) == 0) {
+		if (staged->fd >= 0 && fstat(staged->fd, &now) < 0) {
+			r = -errno;
+		} else if (staged->fd >= 0) {
 			st->st_blocks = now.st_blocks;
 			st->st_ctim = now.st_ctim;
 		}
@@ -197,6 +200,7 @@ void staged_overlay(struct staged *staged, struct stat *st)
 	}
 	staged_ctime_overlay_locked(staged, st);
 	lock_drop(&staged->lock, lock_rank_stage_file);
+	return r;
 }
 
 void staged_set_mtime(struct staged *staged, const struct timespec *mtime)

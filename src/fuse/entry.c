@@ -65,7 +65,11 @@ int entry_of_descriptor(struct filesystem *fs, int fd, struct node *parent,
 	node = node_get_or_add(&fs->nodes, &id, &entry->attr, parent, name);
 	if (!node)
 		return -ENOMEM;
-	file_overlay(node, &entry->attr);
+	r = file_overlay(node, &entry->attr);
+	if (r < 0) {
+		node_forget(&fs->nodes, node, 1);
+		return r;
+	}
 	entry->attr.st_ino = node->ino;
 	entry->generation = node->generation;
 	entry->ino = node_number(&fs->nodes, node);

@@ -35,7 +35,7 @@ static void reply_attributes(fuse_req_t req, struct node *node,
 	if (r == 0 && fstat(path->at.fd, &st) < 0)
 		r = -errno;
 	if (r == 0)
-		file_overlay(node, &st);
+		r = file_overlay(node, &st);
 	/* The next write is to be seen as a change, within one tick too. */
 	if (S_ISREG(node->type))
 		file_times_set(node);
@@ -71,7 +71,7 @@ static struct wire_time wire_time_of(const struct statx_timestamp *time)
 }
 
 /* What is staged has another size and time than the store's file. */
-static void overlay_statx(struct node *node, struct statx *stx)
+static int overlay_statx(struct node *node, struct statx *stx)
 {
 	struct stat st = {
 		.st_size = (off_t)stx->stx_size,
@@ -82,13 +82,17 @@ static void overlay_statx(struct node *node, struct statx *stx)
 		.st_ctim.tv_nsec = stx->stx_ctime.tv_nsec,
 	};
 
-	file_overlay(node, &st);
+	int r = file_overlay(node, &st);
+
+	if (r < 0)
+		return r;
 	stx->stx_size = (uint64_t)st.st_size;
 	stx->stx_blocks = (uint64_t)st.st_blocks;
 	stx->stx_mtime.tv_sec = st.st_mtim.tv_sec;
 	stx->stx_mtime.tv_nsec = (uint32_t)st.st_mtim.tv_nsec;
 	stx->stx_ctime.tv_sec = st.st_ctim.tv_sec;
 	stx->stx_ctime.tv_nsec = (uint32_t)st.st_ctim.tv_nsec;
+	return 0;
 }
 
 static void fill_statx(struct wire_statx_out *out, const struct statx *stx)
@@ -127,13 +131,14 @@ void ops_statx(struct session *session, uint64_t number)
 			    STATX_BASIC_STATS | STATX_BTIME, &stx) < 0)
 		r = -errno;
 	path_put(&path);
+	if (r == 0)
+		r = overlay_statx(node, &stx);
 	if (r < 0) {
 		handshake_reply(session_handshake(session), r, NULL, 0);
 		return;
 	}
 	if (S_ISREG(node->type))
 		file_times_set(node);
-	overlay_statx(node, &stx);
 	fill_statx(&out, &stx);
 	out.ino = node->ino;
 	st.st_mode = stx.stx_mode;
@@ -184,13 +189,14 @@ static int check_size(struct node *node, const struct path *path,
 		      const struct policy *policy, off_t size)
 {
 	struct stat st;
+	int r;
 
 	if (!policy->append && policy->max == 0)
 		return 0;
 	if (fstat(path->at.fd, &st) < 0)
 		return -errno;
-	file_overlay(node, &st);
-	return growth_check_truncate(policy, st.st_size, size);
+	r = file_overlay(node, &st);
+	return r < 0 ? r : growth_check_truncate(policy, st.st_size, size);
 }
 
 static int truncate_shared(const struct path *path, off_t size)
