@@ -8,10 +8,10 @@
 
 filesystems=(ext4 xfs btrfs tmpfs)
 # The same on both data paths, or about files that take none but the daemon's.
-once=(cli.sh doctor.sh msyncctl.sh top.sh recover.sh staged.sh staged_data.sh
-	staged_errors.sh staged_map.sh staged_names.sh powercut.sh
-	machine_test.sh kill.sh fault_staged.sh log.sh policy_file.sh
-	service.sh systemd.sh umount.sh)
+once=(cli.sh devices.sh doctor.sh msyncctl.sh top.sh recover.sh staged.sh
+	staged_data.sh staged_errors.sh staged_map.sh staged_names.sh
+	powercut.sh machine_test.sh kill.sh fault_staged.sh log.sh
+	policy_file.sh service.sh systemd.sh umount.sh)
 paths=(kernel daemon)
 user_scripts=(contract.sh programs.sh)
 

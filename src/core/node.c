@@ -167,7 +167,8 @@ static struct node *node_new(const struct node_table *table,
 	}
 	cds_lfht_node_init(&node->link);
 	lock_init(&node->lock);
-	node->ino = store_inode_number(id->mount, st->st_ino);
+	node->device = (uint8_t)store_device(table->paths->store, st->st_dev);
+	node->ino = store_inode_number(node->device, st->st_ino);
 	node->path_fd = -1;
 	node->type = st->st_mode & S_IFMT;
 	node->id_type = id->type;

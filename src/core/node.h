@@ -79,6 +79,7 @@ struct node {
 	_Atomic uint32_t generation;
 	mode_t type; /* S_IFMT bits */
 	int32_t id_type;
+	uint8_t device; /* store_device() */
 	uint8_t id_mount;
 	uint8_t id_length;
 	unsigned char id_bytes[];

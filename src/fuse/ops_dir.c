@@ -170,8 +170,7 @@ static size_t add_plain(fuse_req_t req, struct listing *listing,
 			const struct raw_entry *raw)
 {
 	struct stat st = {
-		.st_ino = store_inode_number(listing->node->id_mount,
-					     raw->ino),
+		.st_ino = store_inode_number(listing->node->device, raw->ino),
 		.st_mode = (mode_t)DTTOIF(raw->type),
 	};
 
@@ -198,7 +197,7 @@ static size_t add_plus(fuse_req_t req, struct listing *listing,
 		/* Not looked up: a number and a type, and no node. */
 		entry.ino = 0;
 		entry.attr.st_ino = store_inode_number(
-			listing->node->id_mount, raw->ino);
+			listing->node->device, raw->ino);
 		entry.attr.st_mode = (mode_t)DTTOIF(raw->type);
 	}
 	length = fuse_add_direntry_plus(req, listing->reply + listing->used,

@@ -6,8 +6,10 @@
  * or its directory is refused: a mixture would need both ways for each inode.
  *
  * A mount is known by its mount id while we hold a descriptor on it; it can
- * be unmounted from the store only lazily then, and the id is not reused.
- * Without handles it is known by its device number in the same way.
+ * be unmounted from the store only lazily then, and the id is not reused. Its
+ * files may have several device numbers: btrfs has one for each subvolume,
+ * overlayfs one for each layer. Kernels that tell no mount id without handles
+ * leave only the device number.
  */
 #include "store/store.h"
 
@@ -16,6 +18,7 @@
 #include <string.h>
 #include <linux/magic.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -85,13 +88,26 @@ static int number_of(int fd, struct store_id *id)
 	return 0;
 }
 
+/* What fd is on: the mount's id, -1 if the kernel doesn't tell; the device. */
+static int mount_of(int fd, int *id, dev_t *device)
+{
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_MNT_ID,
+		  &stx) < 0)
+		return -errno;
+	*id = stx.stx_mask & STATX_MNT_ID ? (int)stx.stx_mnt_id : -1;
+	*device = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+	return 0;
+}
+
 int store_init(struct store *store, int root_fd, bool cross_mounts)
 {
 	struct store_id id;
 	struct statvfs vfs;
 	struct statfs fs;
-	struct stat st;
-	int mount_id = -1;
+	int mount_id;
+	int r;
 	int fd;
 
 	*store = (struct store){
@@ -107,9 +123,13 @@ int store_init(struct store *store, int root_fd, bool cross_mounts)
 	store->mount_count = 1;
 	if (fstatvfs(root_fd, &vfs) < 0)
 		return -errno;
-	if (fstatfs(root_fd, &fs) < 0 || fstat(root_fd, &st) < 0)
+	if (fstatfs(root_fd, &fs) < 0)
 		return -errno;
-	store->mounts[0].device = st.st_dev;
+	r = mount_of(root_fd, &mount_id, &store->mounts[0].device);
+	if (r < 0)
+		return r;
+	store->devices[0] = store->mounts[0].device;
+	store->device_count = 1;
 	store->fills_holes = fs.f_type == TMPFS_MAGIC;
 	store->updates_atime = !(vfs.f_flag & (ST_NOATIME | ST_RDONLY));
 	store->relatime = vfs.f_flag & ST_RELATIME;
@@ -121,6 +141,7 @@ int store_init(struct store *store, int root_fd, bool cross_mounts)
 		}
 	}
 	store->mounts[0].id = mount_id;
+	store->by_device = !store->by_handle && mount_id < 0;
 	return 0;
 }
 
@@ -169,7 +190,6 @@ int store_sync(struct store *store)
 	return r;
 }
 
-/* By id where there are handles, else by device. */
 static int mount_find(const struct store *store, int id, dev_t device)
 {
 	unsigned count = store->mount_count;
@@ -177,8 +197,8 @@ static int mount_find(const struct store *store, int id, dev_t device)
 	for (unsigned i = 0; i < count; i++) {
 		const struct store_mount *mount = &store->mounts[i];
 
-		if (store->by_handle ? mount->id == id :
-				       mount->device == device)
+		if (store->by_device ? mount->device == device :
+				       mount->id == id)
 			return (int)i;
 	}
 	return -ENOENT;
@@ -229,13 +249,13 @@ static int mount_enter(struct store *store, int id, dev_t device, int fd)
 	return index;
 }
 
-static int device_enter(struct store *store, int fd)
+static int mount_enter_numbered(struct store *store, int fd)
 {
-	struct stat st;
+	dev_t device;
+	int id;
+	int r = mount_of(fd, &id, &device);
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	return mount_enter(store, -1, st.st_dev, fd);
+	return r < 0 ? r : mount_enter(store, id, device, fd);
 }
 
 int store_identify(struct store *store, int fd, struct store_id *id)
@@ -245,7 +265,7 @@ int store_identify(struct store *store, int fd, struct store_id *id)
 
 	id->mount = 0;
 	if (!store->by_handle) {
-		r = device_enter(store, fd);
+		r = mount_enter_numbered(store, fd);
 		if (r < 0)
 			return r;
 		id->mount = (uint8_t)r;
@@ -259,6 +279,30 @@ int store_identify(struct store *store, int fd, struct store_id *id)
 		return r;
 	id->mount = (uint8_t)r;
 	return 0;
+}
+
+/* The last index stands for all devices that there was no room for. */
+unsigned store_device(struct store *store, dev_t device)
+{
+	unsigned count = store->device_count;
+	unsigned i = 0;
+
+	while (i < count && store->devices[i] != device)
+		i++;
+	if (i < count)
+		return i;
+	lock_take(&store->lock, lock_rank_store);
+	count = store->device_count;
+	while (i < count && store->devices[i] != device)
+		i++;
+	if (i == STORE_DEVICES_MAX) {
+		i--;
+	} else if (i == count) {
+		store->devices[i] = device;
+		store->device_count = count + 1;
+	}
+	lock_drop(&store->lock, lock_rank_store);
+	return i;
 }
 
 int store_open(struct store *store, const struct store_id *id, int flags)

@@ -21,6 +21,8 @@
 
 /* Most file systems that one store may span. */
 #define STORE_MOUNTS_MAX 256
+/* Most devices whose inode numbers are told apart; what is more shares one. */
+#define STORE_DEVICES_MAX 256
 
 /*
  * What names an inode for as long as it exists: the store file system's file
@@ -37,8 +39,8 @@ struct store_id {
 #define STORE_ID_BY_NUMBER (-1)
 
 struct store_mount {
-	int id; /* mount id, as name_to_handle_at(2) gives it */
-	dev_t device; /* what it is known by without handles */
+	int id; /* mount id, as name_to_handle_at(2) and statx(2) have it */
+	dev_t device; /* what it is known by before Linux 5.8, without handles */
 	int fd; /* a directory on it */
 	/*
 	 * An unnamed file on it where syncfs(2) alone doesn't flush the
@@ -53,14 +55,17 @@ struct store {
 	int root_fd;
 	/* Inodes are found again by handle; else by path. Fixed at start. */
 	bool by_handle;
+	bool by_device; /* mounts are known by that. Fixed at start. */
 	bool cross_mounts;
 	/* A fault on a hole allocates it, also one for reading: tmpfs. */
 	bool fills_holes;
 	bool updates_atime; /* at reads: mounted without noatime and ro */
 	bool relatime; /* only when the rules of mount(8) say so */
-	struct lock lock; /* protects mounts and mount_count's growth */
+	struct lock lock; /* protects the growth of mounts and devices */
 	struct store_mount mounts[STORE_MOUNTS_MAX];
 	_Atomic unsigned mount_count;
+	dev_t devices[STORE_DEVICES_MAX]; /* 0: the root's */
+	_Atomic unsigned device_count;
 };
 
 /*
@@ -95,13 +100,21 @@ int store_reopen(int fd, int flags);
 int store_sync(struct store *store);
 
 /*
- * An inode number that no other file system of the store has: the store
- * root's own numbers are kept, those of other file systems get their index
- * in the topmost byte.
+ * The index of a device, st_dev of stat(2), in the store. There are several
+ * with cross_mounts, and within one mount of btrfs, whose subvolumes count
+ * their inodes each for itself, or of overlayfs with layers on several file
+ * systems.
  */
-static inline uint64_t store_inode_number(unsigned mount, uint64_t ino)
+unsigned store_device(struct store *store, dev_t device);
+
+/*
+ * An inode number that no other device of the store has: the root's own
+ * numbers are kept, those of others get the device's index in the topmost
+ * byte.
+ */
+static inline uint64_t store_inode_number(unsigned device, uint64_t ino)
 {
-	return ino ^ ((uint64_t)mount << 56);
+	return ino ^ ((uint64_t)device << 56);
 }
 
 #endif
