@@ -112,6 +112,9 @@ static int mount_ready(void *context)
 	owned_fd null = -1;
 
 	daemon->mounted = true;
+	if (daemon->checked->overlapping)
+		log_event(event_store_overlaps, "another mount has files of "
+			  "this store: %s", daemon->checked->overlapping);
 	utab_note(source_name(daemon), daemon->checked->mountpoint_abs);
 	if (daemon->options->foreground) {
 		notify_status("%s is mounted at %s",

@@ -412,6 +412,30 @@ static int check_apart(struct check *check, const struct stat *mountpoint)
 	return inside;
 }
 
+/* Stores that were given another name by fsname= are not recognised. */
+static int find_overlapping(struct check *check)
+{
+	struct preflight *out = check->out;
+	owned_mountinfo info = { 0 };
+	const struct mountinfo_entry *entry;
+	int error = mountinfo_open(&info, check->machine->mountinfo);
+
+	while (error == 0 && (entry = mountinfo_next(&info)) != NULL) {
+		if (strcmp(entry->type, FILESYSTEM_TYPE) != 0 ||
+			entry->source[0] != '/' ||
+			(!is_path_below(entry->source, out->store_abs) &&
+				!is_path_below(out->store_abs, entry->source)))
+			continue;
+		if (asprintf(&out->overlapping, "%s, mounted at %s",
+			    entry->source, entry->mountpoint) < 0) {
+			out->overlapping = NULL;
+			return fail_memory(check);
+		}
+		return 0;
+	}
+	return 0;
+}
+
 static int check_device(struct check *check)
 {
 	const char *device = check->machine->fuse_device;
@@ -540,6 +564,8 @@ static int check_all(struct check *check)
 	if (error == 0)
 		error = check_apart(check, &mountpoint);
 	if (error == 0)
+		error = find_overlapping(check);
+	if (error == 0)
 		error = check_device(check);
 	if (error == 0)
 		error = geteuid() == 0 ? check_root(check)
@@ -595,6 +621,7 @@ void preflight_fini(struct preflight *preflight)
 {
 	free(preflight->store_abs);
 	free(preflight->mountpoint_abs);
+	free(preflight->overlapping);
 	if (preflight->store_fd >= 0)
 		close(preflight->store_fd);
 	*preflight = (struct preflight){ .store_fd = -1 };

@@ -16,6 +16,11 @@ struct preflight {
 	char *store_abs; /* no symbolic links, "." or ".." left */
 	char *mountpoint_abs;
 	int store_fd; /* O_RDONLY | O_DIRECTORY | O_CLOEXEC */
+	/*
+	 * A mount of another store that has files in common with this one, for
+	 * people: "STORE, mounted at MOUNTPOINT"; NULL: there is none.
+	 */
+	char *overlapping;
 };
 
 /* Where the machine keeps things; tests have other places. */

@@ -40,7 +40,8 @@ struct store_id {
 
 struct store_mount {
 	int id; /* mount id, as name_to_handle_at(2) and statx(2) have it */
-	dev_t device; /* what it is known by before Linux 5.8, without handles */
+	/* What it is known by without handles, before Linux 5.8. */
+	dev_t device;
 	int fd; /* a directory on it */
 	/*
 	 * An unnamed file on it where syncfs(2) alone doesn't flush the

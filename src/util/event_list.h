@@ -72,9 +72,12 @@
 	EVENT(store_unlocked, warning, some,                                   \
 		"see to it that nobody else mounts this store: two daemons "   \
 		"would damage its staged files")                               \
+	EVENT(store_overlaps, warning, some,                                   \
+		"use the files that both have through one of the two mounts "  \
+		"only: neither knows what the other holds in memory")          \
 	EVENT(store_spans, warning, once,                                      \
 		"mount with cross_mounts to enter it, or mount it with an "    \
-		"msyncfs of its own; on overlayfs it may be a lower layer")    \
+		"msyncfs of its own")                                          \
 	EVENT(sync_failed, error, some,                                        \
 		"what was written since the last sync may be lost; check the " \
 		"store's device (dmesg(1), smartctl(8)), then write it anew "  \

@@ -502,6 +502,34 @@ many_signals() {
 	ends_well
 }
 
+# store_overlaps STORE: a mount of it says that another has its files, too.
+store_overlaps() {
+	local other=$place/other
+	mkdir -p "$other"
+	"$MSYNCFS" -o "log=$place/log" "$1" "$other"
+	wait_until 20 grep -qF "$store, mounted at $mnt" "$place/log"
+	umount "$other"
+	grep -F '[store-overlaps]' "$place/log"
+	rm "$place/log"
+}
+
+overlapping_stores() {
+	fresh
+	mkdir -p "$place/outer/storey" "$store/inner"
+	mv "$store" "$place/outer"
+	store=$place/outer/store
+	foreground
+	store_overlaps "$store/inner"
+	store_overlaps "$place/outer"
+	# A name that only begins like it.
+	"$MSYNCFS" -o "log=$place/log" "$place/outer/storey" "$place/other"
+	wait_until 20 grep -qF '[mounted]' "$place/log"
+	umount "$place/other"
+	not grep -F '[store-overlaps]' "$place/log"
+	umount "$mnt"
+	ends_well
+}
+
 odd_names() {
 	fresh
 	mv "$store" "$place/a store, with \\ odd"
@@ -719,6 +747,7 @@ t root_may_ask_for_suid_and_dev root_may_say_otherwise
 t ro_refuses_writes read_only
 t log_names_a_file a_log_file
 t many_signals_at_once_are_no_end many_signals
+t a_store_that_another_mount_shows_is_told overlapping_stores
 t odd_names_work odd_names
 t root_lets_others_in_unless_told_otherwise \
 	others_are_let_in_by_root_only_if_allowed
