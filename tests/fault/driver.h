@@ -44,6 +44,7 @@ enum step_flags {
 	 * error it tells syncfs(2) as well.
 	 */
 	step_mapped = 8192,
+	step_remade = 16384, /* it makes a file whose removal waits again */
 };
 
 struct step {

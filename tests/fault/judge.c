@@ -179,6 +179,8 @@ static const struct fallback {
 	{ fault_statx, op_background, false, step_staged },
 	{ fault_name_to_handle_at, op_background, false, step_staged },
 	{ fault_unlinkat, op_background, false, step_staged },
+	/* The one that waits to be removed stays so, and a new one is made. */
+	{ fault_open, op_create, false, step_remade },
 	/* Of a name that is in the way: tried again at once. */
 	{ fault_openat, op_create, true, step_staged },
 	{ fault_statx, op_create, true, step_staged },

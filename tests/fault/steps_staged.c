@@ -611,7 +611,7 @@ const struct step staged_steps[] = {
 	  STAGED | step_background },
 	{ "a_file_made_again", pending_files_of_directory, make_again,
 	  STAGED | step_background | step_goes_on | step_policy |
-		  step_by_user },
+		  step_by_user | step_remade },
 	{ "a_file_made_again_by_another", pending_files_of_directory,
 	  make_again, STAGED | step_background | step_goes_on | step_policy },
 	{ "an_rmdir_after_staged_data", pending_file_and_directory,
