@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "util/histogram.h"
+#include "util/utf8.h"
 
 #define PREFIX "msyncfs_"
 #define FIRST_POWER 10u
@@ -21,38 +22,13 @@
 
 /* ---- labels ------------------------------------------------------------ */
 
-/* Bytes of the UTF-8 sequence that text begins with; 0: it is none. */
-static size_t sequence_length(const unsigned char *text)
-{
-	uint32_t code = text[0];
-	size_t length = code < 0x80		    ? 1 :
-			code >= 0xc2 && code < 0xe0 ? 2 :
-			code >= 0xe0 && code < 0xf0 ? 3 :
-			code >= 0xf0 && code < 0xf5 ? 4 :
-						      0;
-
-	if (length < 2)
-		return length;
-	code &= 0xffu >> (length + 1);
-	for (size_t i = 1; i < length; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (text[i] & 0x3fu);
-	}
-	/* Longer than need be, a half of a surrogate pair, too large? */
-	if ((length == 3 && code < 0x800) || (length == 4 && code < 0x10000) ||
-	    (code >= 0xd800 && code < 0xe000) || code > 0x10ffff)
-		return 0;
-	return length;
-}
-
 /* One character of a label's value; how many bytes of it were taken. */
 static size_t put_character(char **to, const char *from)
 {
-	size_t length = sequence_length((const unsigned char *)from);
+	size_t length = utf8_length(from, strnlen(from, 4));
 
 	if (length == 0) {
-		memcpy(*to, "\xef\xbf\xbd", 3);
+		memcpy(*to, UTF8_REPLACEMENT, 3);
 		*to += 3;
 		return 1;
 	}

@@ -20,6 +20,7 @@
 #include "msyncctl/attr.h"
 #include "util/cleanup.h"
 #include "util/line.h"
+#include "util/utf8.h"
 
 #define WIDTH_DEFAULT 80
 #define MESSAGE_SIZE 8192
@@ -147,48 +148,20 @@ void output_bytes(const char *text, size_t length)
 	output_text(copy);
 }
 
-/*
- * The length of the UTF-8 character at text, or 0 if there is none: none
- * longer than needed, no surrogate, nothing past U+10FFFF (RFC 3629).
- */
-static size_t character_length(const unsigned char *text, size_t length)
-{
-	unsigned char first = text[0];
-	size_t size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 :
-									   4;
-
-	if (first < 0x80)
-		return 1;
-	if (first < 0xc2 || first > 0xf4 || size > length)
-		return 0;
-	for (size_t i = 1; i < size; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	if ((first == 0xe0 && text[1] < 0xa0) ||
-		(first == 0xed && text[1] > 0x9f) ||
-		(first == 0xf0 && text[1] < 0x90) ||
-		(first == 0xf4 && text[1] > 0x8f))
-		return 0;
-	return size;
-}
-
 json_t *output_json_bytes(const char *text, size_t length)
 {
-	static const char replacement[] = "\xef\xbf\xbd";
 	owned_memory char *clean = made(malloc(3 * length + 1));
 	size_t used = 0;
 
 	for (size_t i = 0; i < length;) {
-		size_t size = character_length(
-			(const unsigned char *)text + i, length - i);
+		size_t size = utf8_length(text + i, length - i);
 
 		if (size > 0) {
 			memcpy(clean + used, text + i, size);
 			used += size;
 			i += size;
 		} else {
-			memcpy(clean + used, replacement, 3);
+			memcpy(clean + used, UTF8_REPLACEMENT, 3);
 			used += 3;
 			i++;
 		}
