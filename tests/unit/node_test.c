@@ -35,7 +35,11 @@ static struct store_id invented_id(unsigned number)
 
 static struct node *add_invented(struct place *place, unsigned number)
 {
-	struct stat st = { .st_ino = number, .st_mode = S_IFREG };
+	struct stat st = {
+		.st_dev = place->fs.store.devices[0],
+		.st_ino = number,
+		.st_mode = S_IFREG,
+	};
 	struct store_id id = invented_id(number);
 
 	return node_get_or_add(table_of(place), &id, &st, root_of(place),

@@ -238,6 +238,28 @@ static void inode_numbers_of_the_root_s_file_system_are_kept(void **state)
 		store_inode_number(2, 12345));
 }
 
+static void each_device_has_numbers_of_its_own(void **state)
+{
+	struct place *place = *state;
+	struct store *store = &place->fs.store;
+	dev_t own;
+	struct stat st;
+
+	assert_int_equal(fstat(place->fd, &st), 0);
+	own = st.st_dev;
+	assert_int_equal(store_device(store, own), 0);
+	for (unsigned i = 1; i < STORE_DEVICES_MAX; i++) {
+		assert_int_equal(store_device(store, own + i), i);
+		assert_int_equal(store_device(store, own + i), i);
+		assert_true(store_inode_number(i, 256) !=
+			store_inode_number(i - 1, 256));
+	}
+	/* Those that there is no room for share the last one's. */
+	assert_int_equal(store_device(store, own + STORE_DEVICES_MAX),
+		STORE_DEVICES_MAX - 1);
+	assert_int_equal(store_device(store, own), 0);
+}
+
 /* ---- a tmpfs on "other", in a mount namespace of a child's own ---------- */
 
 struct crossing {
@@ -409,6 +431,7 @@ int main(void)
 		sentence(a_plain_user_s_store_goes_by_number),
 		sentence(an_inode_without_a_name_is_opened_again),
 		sentence(inode_numbers_of_the_root_s_file_system_are_kept),
+		sentence(each_device_has_numbers_of_its_own),
 		sentence(another_file_system_is_refused),
 		sentence(another_file_system_is_refused_by_number),
 		sentence(cross_mounts_enters_another_file_system),
