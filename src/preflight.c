@@ -24,6 +24,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "util/absolute.h"
 #include "util/cleanup.h"
 #include "util/line.h"
 #include "util/mountinfo.h"
@@ -293,15 +294,6 @@ static int is_below(const char *path, const struct stat *above)
 	}
 }
 
-/* Whether path is at or below above; both without a slash at the end. */
-static bool is_path_below(const char *path, const char *above)
-{
-	size_t length = strcmp(above, "/") == 0 ? 0 : strlen(above);
-
-	return strncmp(path, above, length) == 0 &&
-	       (path[length] == '/' || path[length] == '\0');
-}
-
 /* A directory by its filesystem and its path from that one's root. */
 struct place {
 	unsigned major, minor;
@@ -338,7 +330,7 @@ static int find_place(struct check *check, const char *path,
 	do {
 		entry = mountinfo_next(&info);
 	} while (entry != NULL && entry->id != id);
-	if (entry == NULL || !is_path_below(path, entry->mountpoint))
+	if (entry == NULL || !path_text_is_below(path, entry->mountpoint))
 		return 0;
 	root = strcmp(entry->root, "/") == 0 ? "" : entry->root;
 	rest = strcmp(entry->mountpoint, "/") == 0 ?
@@ -359,7 +351,7 @@ static bool is_place_below(const struct place *place,
 {
 	return place->path != NULL && above->path != NULL &&
 	       place->major == above->major && place->minor == above->minor &&
-	       is_path_below(place->path, above->path);
+	       path_text_is_below(place->path, above->path);
 }
 
 /* 1, 0 or a failure that has been told. */
@@ -423,8 +415,9 @@ static int find_overlapping(struct check *check)
 	while (error == 0 && (entry = mountinfo_next(&info)) != NULL) {
 		if (strcmp(entry->type, FILESYSTEM_TYPE) != 0 ||
 			entry->source[0] != '/' ||
-			(!is_path_below(entry->source, out->store_abs) &&
-				!is_path_below(out->store_abs, entry->source)))
+			(!path_text_is_below(entry->source, out->store_abs) &&
+				!path_text_is_below(out->store_abs,
+					entry->source)))
 			continue;
 		if (asprintf(&out->overlapping, "%s, mounted at %s",
 			    entry->source, entry->mountpoint) < 0) {

@@ -379,7 +379,7 @@ void file_capabilities_set(struct node *node);
 void file_times_set(struct node *node);
 
 /* The same for data that a scheduled sync has to know of: so many bytes. */
-void file_data_written(struct file *file, size_t bytes);
+void file_dirtied(struct file *file, size_t bytes);
 /* Its size, or holes of it. */
 void file_data_changed(struct file *file);
 

@@ -79,8 +79,6 @@ int file_clear_privileges(struct file *file, const struct caller *caller);
 void file_sync_init(struct file *file);
 /* The policies in force have changed, or somebody has opened it. */
 void file_track(struct file *file, bool writer);
-/* So many bytes of it were written, or something else was changed (0). */
-void file_dirtied(struct file *file, size_t bytes);
 /* Its sync is wanted, at that time (clock_now()) or before. */
 void file_schedule(struct file *file, int64_t due);
 /* Has it something that isn't durable? When in doubt, yes. */

@@ -396,11 +396,6 @@ void file_dirtied(struct file *file, size_t bytes)
 	}
 }
 
-void file_data_written(struct file *file, size_t bytes)
-{
-	file_dirtied(file, bytes);
-}
-
 void file_data_changed(struct file *file)
 {
 	file_dirtied(file, 0);

@@ -546,7 +546,7 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t from,
 		if (n < 0)
 			n = -errno;
 		else
-			file_data_written(file_of(out), (size_t)n);
+			file_dirtied(file_of(out), (size_t)n);
 	}
 	reply_written(req, n);
 }

@@ -39,11 +39,17 @@ static char *real_place(const char *path)
 	return realpath(parent, NULL);
 }
 
+bool path_text_is_below(const char *path, const char *directory)
+{
+	size_t length = strcmp(directory, "/") == 0 ? 0 : strlen(directory);
+
+	return strncmp(path, directory, length) == 0 &&
+	       (path[length] == '/' || path[length] == '\0');
+}
+
 bool path_is_below(const char *path, const char *directory)
 {
 	owned_memory char *real = real_place(path);
-	size_t length = strlen(directory);
 
-	return real && strncmp(real, directory, length) == 0 &&
-	       (real[length] == '/' || real[length] == '\0');
+	return real && path_text_is_below(real, directory);
 }

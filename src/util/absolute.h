@@ -11,6 +11,9 @@
  */
 char *absolute_path(const char *path);
 
+/* Whether an absolute path is the directory's or below it, by its words. */
+bool path_text_is_below(const char *path, const char *directory);
+
 /*
  * Whether the file is, or would be made, below the directory, which is a path
  * that realpath(3) has given. Symbolic links are followed. Any thread.
